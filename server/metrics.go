@@ -117,6 +117,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	m.counter("tapecast_auth_checks_total", "Tokens checked.", s.auth.Checked())
 	m.counter("tapecast_auth_refused_total", "Tokens refused.", s.auth.Refused())
 	s.writeKeyMetrics(m)
+	s.writeSharedMetrics(m)
 	s.writeRevocationMetrics(m)
 	m.counter("tapecast_messages_received_total", "Messages received from clients.", s.limit.Requests.Load())
 	m.counter("tapecast_request_errors_total", "Errors sent to clients.", s.handler.Faults())

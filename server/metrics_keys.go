@@ -25,6 +25,9 @@ func (s *Server) writeKeyMetrics(m metricWriter) {
 	m.labelled("tapecast_breaker_open", "breaker", "jwks", state[of.Breaker])
 	asked := s.auth.Service()
 	m.labelled("tapecast_breaker_open", "breaker", "verify", state[asked.Breaker])
+	nodes := s.auth.Shared()
+	m.labelled("tapecast_breaker_open", "breaker", "redis", state[nodes.Reads])
+	m.labelled("tapecast_breaker_open", "breaker", "redis_stores", state[nodes.Writes])
 	m.counter("tapecast_verify_calls_total", "Calls of auth.verify.", asked.Calls)
 	m.counter("tapecast_verify_failed_total", "Such calls that did not check their token: no answer in time, or one "+
 		"that says neither yes nor no.", asked.Failed)

@@ -11,8 +11,13 @@ import (
 func (s *Server) authService() *registry.Service {
 	var cancel context.CancelFunc
 	var ended chan struct{}
+	var wants []string
+	if s.auth.Shares() {
+		wants = []string{cacheService}
+	}
 	return &registry.Service{
-		Name: "AuthService",
+		Name:  "AuthService",
+		Wants: wants,
 		Start: func(ctx context.Context) error {
 			var running context.Context
 			running, cancel = context.WithCancel(context.Background())

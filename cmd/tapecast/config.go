@@ -108,10 +108,11 @@ none, it says so. It also makes the Kafka clients that run makes, since they
 refuse some settings only then. It connects to nothing.
 
 With --connect it then fetches the keys of auth.jwks_url, asks the service of
-auth.verify without a token, and tries Kafka: each broker, each topic that a
-route reads, and the dead-letter topic. It looks at what the user may do with
-them, and whether all partitions can be read. It prints a line for each, within a minute,
-and exits with 1 if something would not work. It writes nothing to Kafka.`,
+auth.verify without a token, stores and looks up a key in auth.redis, and tries
+Kafka: each broker, each topic that a route reads, and the dead-letter topic. It
+looks at what the user may do with them, and whether all partitions can be read.
+It prints a line for each, within a minute, and exits with 1 if something would
+not work. It writes nothing to Kafka.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.unlessTold(func() error { return check(e, c, file, connect) })
@@ -119,7 +120,7 @@ and exits with 1 if something would not work. It writes nothing to Kafka.`,
 	}
 	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
 	c.Flags().BoolVar(&connect, "connect", false,
-		"also try auth.jwks_url, auth.verify, and Kafka: brokers, topics and rights")
+		"also try auth.jwks_url, auth.verify, auth.redis, and Kafka: brokers, topics and rights")
 	return c
 }
 

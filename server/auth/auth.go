@@ -14,6 +14,7 @@ import (
 	"tapecast/rooms"
 	"tapecast/server/auth/jwks"
 	"tapecast/server/auth/keyset"
+	"tapecast/server/auth/shared"
 	"tapecast/server/auth/verify"
 	"tapecast/server/config"
 )
@@ -77,6 +78,8 @@ type Authenticator struct {
 	url     string          // of source
 	service *verify.Service // nil: keys alone decide
 	remote  config.Verify   // of service
+	store   *shared.Store   // what service said to other nodes; nil: nodes share nothing
+	redis   config.Redis    // of store
 	leeway  time.Duration
 	wants   map[string]string // required claims
 	users   *regexp.Regexp    // what a user's id must be; nil: anything
@@ -97,14 +100,17 @@ type Authenticator struct {
 // auth.jwks_url Run fetches further keys.
 func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
 	a := &Authenticator{leeway: cfg.Leeway, wants: cfg.RequiredClaims, longest: cfg.MaxTokenLife, log: log,
-		url: cfg.JWKSURL, remote: cfg.Verify, known: newKnown(MaxKnownBytes)}
+		url: cfg.JWKSURL, remote: cfg.Verify, redis: cfg.Redis, known: newKnown(MaxKnownBytes)}
 	if a.url != "" {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
 	}
+	var err error
 	if cfg.Verify.URL != "" {
+		if a.store, err = newStore(cfg, log); err != nil {
+			return nil, err
+		}
 		a.service = a.newService(&cfg.Verify)
 	}
-	var err error
 	if a.users, err = cfg.Users(); err != nil {
 		return nil, err
 	}

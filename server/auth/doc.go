@@ -16,7 +16,8 @@
 // the keys change. If it says ErrAsk, the issuer may have published the key meanwhile, or the service
 // has to be asked (remote.go): Ask answers later, on a goroutine of Run. MintToken signs a token that
 // a server with the same configuration accepts.
-// Package revoked judges what a good token says, after any cache.
+// What the service has said may be shared with other nodes (share.go, package shared). Package revoked
+// judges what a good token says, after any cache.
 // DemoSecret, DemoAdminToken and KeepDemoBroker keep files that `tapecast run` needs without a
 // configuration, readable by its user only (demo.go).
 //

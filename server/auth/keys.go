@@ -26,6 +26,9 @@ func (a *Authenticator) Reload(cfg *config.Auth) error {
 	if cfg.Verify != a.remote {
 		return errors.New("auth.verify cannot be changed while the gateway runs: restart it")
 	}
+	if cfg.Redis != a.redis {
+		return errors.New("auth.redis cannot be changed while the gateway runs: restart it")
+	}
 	keys, _, err := cfg.ReadKeys()
 	if err != nil {
 		return err

@@ -70,10 +70,14 @@ func OfService(err error) bool {
 }
 
 func (a *Authenticator) newService(cfg *config.Verify) *verify.Service {
-	return verify.New(verify.Config{
+	of := verify.Config{
 		URL: cfg.URL, Timeout: cfg.Timeout, User: cfg.UserPath(), Claims: cfg.ClaimsPath(), Log: a.log,
 		Known: func(token string) bool { return a.known.has(digestOf(token)) },
-	})
+	}
+	if a.store != nil {
+		of.Shared, of.Shares = a.look, a.store.Usable
+	}
+	return verify.New(of)
 }
 
 // keyed reports whether tokens must pass a check by keys first.
@@ -89,7 +93,7 @@ func (a *Authenticator) beforeService(token string) error {
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return errBearer
 	}
-	if a.service.Open() {
+	if a.service.Hopeless() {
 		return awayError{}
 	}
 	return serviceError{}
@@ -105,7 +109,7 @@ func (a *Authenticator) askService(token string, kept int, until time.Time, done
 		}
 		switch {
 		case err == nil:
-			a.known.add(d, id, generation, a.end(id))
+			a.remember(token, d, id, generation, answer)
 		case !errors.Is(err, ErrAway):
 			a.refused.Add(1)
 		}

@@ -68,6 +68,8 @@ type Auth struct {
 
 	// Verify names a service that checks each token. Default none.
 	Verify Verify `koanf:"verify"`
+	// Redis shares what that service has said with all nodes. Default none.
+	Redis Redis `koanf:"redis"`
 
 	heldIn string // the configuration file that contains auth.secret; "": none does
 }
@@ -87,6 +89,33 @@ type Verify struct {
 	// Claims is the path of an object in the answer that holds the token's claims. Default "": they
 	// are those of the token.
 	Claims string `koanf:"claims"`
+}
+
+// Redis is where the nodes of a cluster share what the service of Auth.Verify has said of good tokens.
+// It is trusted with nothing: entries are sealed. Without it each node asks by itself, which it also
+// does while Redis fails.
+type Redis struct {
+	// Address is its host:port. Default "": nodes share nothing.
+	Address string `koanf:"address"`
+	// User is whom Redis' ACL knows. Default "": its default user.
+	User string `koanf:"user"`
+	// Password is the user's, or that of requirepass. Default none.
+	Password Secret `koanf:"password"`
+	// PasswordFile holds Password.
+	PasswordFile string `koanf:"password_file"`
+	// Database is the number of the database. Default 0.
+	Database int `koanf:"database"`
+	// TLS connects by TLS. The certificate must be for the host of Address. Default false.
+	TLS bool `koanf:"tls"`
+	// CAFile holds the certificates, in PEM, that the server's must lead to. Default "": the system's.
+	CAFile string `koanf:"ca_file"`
+	// Timeout is how long a look-up may take, connecting included. Then the service is asked. Default
+	// 100ms; 1s at most.
+	Timeout time.Duration `koanf:"timeout"`
+	// Secret seals the entries: 32 bytes or more, the same on all nodes, and known to nobody else.
+	Secret Secret `koanf:"secret"`
+	// SecretFile holds Secret.
+	SecretFile string `koanf:"secret_file"`
 }
 
 // UserPath returns User as the names that lead there; nil: it is not set.

@@ -146,6 +146,7 @@ func (c *collector) checkAuth(cfg *Config) {
 	}
 	c.checkJWKS(&cfg.Auth)
 	c.checkVerify(&cfg.Auth)
+	c.checkRedis(&cfg.Auth)
 	c.checkOrigins(&cfg.Auth)
 	c.checkUsers(&cfg.Auth)
 	c.checkRevocations(cfg)

@@ -29,6 +29,9 @@ func (a *Auth) warnings() []string {
 	if _, unused, err := a.ReadKeys(); err == nil {
 		out = append(out, unused...)
 	}
+	if w := a.Redis.open(); w != "" {
+		out = append(out, w)
+	}
 	if most := 5 * time.Minute; a.Leeway > most {
 		out = append(out, fmt.Sprintf("auth.leeway: a token is good for %s after its exp; it is for clocks that "+
 			"differ: "+
@@ -66,6 +69,8 @@ func (cfg *Config) openFiles() []string {
 		{"auth.secret_file", cfg.Auth.SecretFile}, {"auth.secret", cfg.Auth.heldIn},
 		{"server.tls.key_file", cfg.Server.TLS.KeyFile}, {"admin.tls.key_file", cfg.Admin.TLS.KeyFile},
 		{"kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile},
+		{"auth.redis.secret_file", cfg.Auth.Redis.SecretFile},
+		{"auth.redis.password_file", cfg.Auth.Redis.PasswordFile},
 	}
 	for i := range cfg.Auth.Keys {
 		files = append(files, held{index("auth.keys", i) + ".secret_file", cfg.Auth.Keys[i].SecretFile})

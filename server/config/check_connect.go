@@ -11,10 +11,11 @@ import (
 	"tapecast/rooms"
 	"tapecast/server/auth/jwks"
 	"tapecast/server/auth/keyset"
+	"tapecast/server/auth/shared"
 	"tapecast/server/auth/verify"
 )
 
-// Connect tries what a start needs of others: the issuer's keys, the service of auth.verify, and
+// Connect tries what a start needs of others: the issuer's keys, the service of auth.verify, Redis, and
 // Kafka's brokers, topics and rights. It calls say with one line for each result, as soon as it is
 // known, and returns how many of them are faults. It takes a minute at most, and writes nothing to
 // Kafka.
@@ -24,6 +25,9 @@ func (cfg *Config) Connect(ctx context.Context, say func(line string)) (faults i
 	}
 	if from := cfg.Auth.Verify.URL; from != "" {
 		faults += connectVerify(ctx, from, say)
+	}
+	if cfg.Auth.Redis.Address != "" {
+		faults += connectRedis(ctx, &cfg.Auth, say)
 	}
 	if cfg.Demo() {
 		say("nothing to connect to: without kafka.brokers an embedded broker is used")
@@ -70,6 +74,20 @@ func connectVerify(ctx context.Context, from string, say func(line string)) (fau
 		return 0
 	}
 	say(fmt.Sprintf("ok: auth.verify.url: it answers with status %d without a token", status))
+	return 0
+}
+
+// connectRedis stores something in Redis, and reads it.
+func connectRedis(ctx context.Context, a *Auth, say func(line string)) (faults int) {
+	of, err := a.Shared()
+	if err == nil {
+		err = shared.Try(ctx, of)
+	}
+	if err != nil {
+		say(fmt.Sprintf("fault: auth.redis: %s: %s", a.Redis.Address, err))
+		return 1
+	}
+	say("ok: auth.redis: entries can be stored and looked up")
 	return 0
 }
 

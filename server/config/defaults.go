@@ -29,6 +29,7 @@ func Default() *Config {
 			JWKSRefresh:    5 * time.Minute,
 			Leeway:         30 * time.Second,
 			Verify:         Verify{Timeout: MaxVerifyTimeout},
+			Redis:          Redis{Timeout: 100 * time.Millisecond},
 			Timeout:        10 * time.Second,
 		},
 		Limits: Limits{

@@ -112,6 +112,14 @@ func (c *collector) readSecrets(cfg *Config) {
 	if s, ok := c.readSecret("auth.public_key", "auth.public_key_file", a.PublicKey, a.PublicKeyFile); ok {
 		a.PublicKey = s
 	}
+	r := &a.Redis
+	if s, ok := c.readSecret("auth.redis.secret", "auth.redis.secret_file", string(r.Secret), r.SecretFile); ok {
+		r.Secret, r.SecretFile = Secret(s), c.resolve("auth.redis.secret_file", r.SecretFile)
+	}
+	if s, ok := c.readSecret("auth.redis.password", "auth.redis.password_file", string(r.Password),
+		r.PasswordFile); ok {
+		r.Password, r.PasswordFile = Secret(s), c.resolve("auth.redis.password_file", r.PasswordFile)
+	}
 	for i := range a.Keys {
 		k, path := &a.Keys[i], index("auth.keys", i)
 		if s, ok := c.readSecret(path+".secret", path+".secret_file", string(k.Secret), k.SecretFile); ok {
@@ -126,7 +134,8 @@ func (c *collector) readSecrets(cfg *Config) {
 		"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile,
 		"admin.tls.cert_file": &admin.TLS.CertFile, "admin.tls.key_file": &admin.TLS.KeyFile,
 		"admin.token_file": &admin.TokenFile, "auth.private_key_file": &a.PrivateKeyFile,
-		"log.security": &cfg.Log.Security,
+		"auth.redis.ca_file": &a.Redis.CAFile,
+		"log.security":       &cfg.Log.Security,
 	} {
 		if *f != "" && (key != "log.security" || *f != "stderr") {
 			*f = c.resolve(key, *f)

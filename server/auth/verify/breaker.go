@@ -60,8 +60,12 @@ func (s *Service) newBreaker() *gobreaker.CircuitBreaker[Answer] {
 	})
 }
 
-// Open reports whether the breaker is not closed, so that nobody need wait. While it is half-open only
-// try asks: a client's token could make the service fail.
+// Hopeless reports whether nobody need wait: the breaker is not closed, and other nodes' answers cannot
+// be had.
+func (s *Service) Hopeless() bool { return s.Open() && (s.cfg.Shares == nil || !s.cfg.Shares()) }
+
+// Open reports whether the breaker is not closed, so that the service is not asked. While it is half-open
+// only try asks: a client's token could make the service fail.
 func (s *Service) Open() bool { return s.breaker.State() != gobreaker.StateClosed }
 
 // oddError is a call's end that says nothing about the service: it was cancelled, had too little time,
@@ -76,11 +80,16 @@ func (s *Service) ask(c *call) (Answer, error) {
 	if s.cfg.Known != nil && s.cfg.Known(c.token) {
 		return Answer{Known: true}, nil
 	}
-	if s.Open() || !time.Now().Before(c.until) {
-		return Answer{}, ErrAway
-	}
 	ctx, cancel := context.WithDeadline(s.ctx, c.until)
 	defer cancel()
+	if s.cfg.Shared != nil {
+		if a, ok := s.cfg.Shared(ctx, c.token); ok {
+			return a, nil
+		}
+	}
+	if s.Open() || ctx.Err() != nil {
+		return Answer{}, ErrAway
+	}
 	return s.tell(s.through(ctx, c.token))
 }
 

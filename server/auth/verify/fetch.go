@@ -26,6 +26,8 @@ type Answer struct {
 	User   string // not checked
 	Claims []byte // an object in JSON; nil: it has none
 	Known  bool   // the token was found good before it was asked about: the rest is empty
+	// Until is when an answer must be asked for again that another node had. Zero: this one has asked.
+	Until time.Time
 }
 
 // client returns a client that keeps few connections. Tokens never go to another host,

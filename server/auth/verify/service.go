@@ -42,7 +42,11 @@ type Config struct {
 	// Claims is the path of an object with claims. Nil: there is none.
 	Claims []string
 	// Known reports whether a token was found good meanwhile, so that no call is needed.
-	Known  func(token string) bool
+	Known func(token string) bool
+	// Shared returns what another node was told about a token. It may wait. Nil: nodes share nothing.
+	Shared func(ctx context.Context, token string) (Answer, bool)
+	// Shares reports whether Shared may know something now.
+	Shares func() bool
 	Client *http.Client // nil: one of its own
 	Log    *slog.Logger
 }
