@@ -27,7 +27,7 @@ type Gate struct {
 	write    bool
 	token    atomic.Pointer[tokenHash] // nil: none
 	refused  [Refusals]atomic.Uint64
-	logged   [Refusals]atomic.Int64 // when each was last logged, in Unix seconds
+	logged   [Refusals]atomic.Pointer[time.Time] // when each was last logged; nil: never
 }
 
 // Refusal is why a request was refused.
@@ -160,8 +160,9 @@ func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, why Refusal, code 
 			slog.String("method", r.Method), slog.String("path", jsontext.Quoted(r.URL.Path)),
 			slog.String("host", jsontext.Quoted(r.Host)))
 	}
-	now := time.Now().Unix()
-	if last := g.logged[why].Load(); now-last >= 60 && g.logged[why].CompareAndSwap(last, now) {
+	now := time.Now() // with its monotonic reading: a clock that is set back must not silence the log
+	if last := g.logged[why].Load(); (last == nil || now.Sub(*last) >= time.Minute) &&
+		g.logged[why].CompareAndSwap(last, &now) {
 		g.log.Warn("internal port: refused", "reason", why.String(), "method", r.Method, "path",
 			jsontext.Quoted(r.URL.Path),
 			"host", jsontext.Quoted(r.Host), "remote", r.RemoteAddr, "refused", g.refused[why].Load())
