@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ type dialing struct {
 	to           string        // another address than the gateway's, such as a proxy's
 	within       time.Duration // for the handshake; 0: patience
 	inside       *namespace    // a network of its own; nil: the machine's
+	secure       *tls.Config   // wss; nil: ws
 }
 
 func dial(t testing.TB, g *gateway, d dialing) *client {
@@ -44,6 +46,7 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		Timeout:   cmp.Or(d.within, patience),
 		Protocols: d.subprotocols,
 		Header:    ws.HandshakeHeaderHTTP(d.header),
+		TLSConfig: d.secure,
 		NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nd := net.Dialer{}
 			if d.from != nil {
@@ -68,7 +71,11 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		dialer.Extensions = []httphead.Option{httphead.NewOption("permessage-deflate",
 			map[string]string{"client_max_window_bits": ""})}
 	}
-	conn, br, agreed, err := dialer.Dial(context.Background(), "ws://"+cmp.Or(d.to, g.public)+"/ws"+d.query)
+	scheme := "ws://"
+	if d.secure != nil {
+		scheme = "wss://"
+	}
+	conn, br, agreed, err := dialer.Dial(context.Background(), scheme+cmp.Or(d.to, g.public)+"/ws"+d.query)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +86,9 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		rooms:   map[string]*room{},
 		replies: map[string]reply{}, methods: map[string]string{}}
 	c.news.L = &c.mu
-	t.Cleanup(func() { conn.Close() })
+	if d.within == 0 { // who sets it comes again and again, and closes each connection
+		t.Cleanup(func() { conn.Close() })
+	}
 	go c.read(br)
 	return c, nil
 }

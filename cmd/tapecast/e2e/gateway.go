@@ -230,6 +230,18 @@ func (g *gateway) waitLog(d time.Duration, msg string, fits func(logLine) bool) 
 	return found
 }
 
+// saidTimes returns how many lines with that message the log has.
+func (g *gateway) saidTimes(msg string) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range g.log {
+		if l.msg() == msg {
+			n++
+		}
+	}
+	return n
+}
+
 func (g *gateway) url() string { return "ws://" + g.public + "/ws" }
 
 // get reads a path of the internal port.

@@ -31,6 +31,8 @@ type issuer struct {
 	mu   sync.Mutex
 	n    int // of the rotation
 	keys map[string]crypto.Signer
+	old  []jwkset.JWKMarshal // of the rotation before, if they are published too
+	both bool                // they are
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -56,6 +58,9 @@ func (i *issuer) rotate() {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.both {
+		i.old = i.publicLocked()
+	}
 	i.n++
 	i.keys = map[string]crypto.Signer{"RS256": rsaKey, "ES256": ecKey, "EdDSA": edKey}
 }
@@ -65,10 +70,15 @@ func (i *issuer) kid(alg string) string { return fmt.Sprint(alg, "-", i.n) }
 // token signs with the key of this moment.
 func (i *issuer) token(alg, user string) string {
 	i.t.Helper()
+	return i.signed(alg, jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix()})
+}
+
+// signed is token, with all its claims.
+func (i *issuer) signed(alg string, claims jwt.MapClaims) string {
+	i.t.Helper()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	token := jwt.NewWithClaims(jwt.GetSigningMethod(alg),
-		jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix()})
+	token := jwt.NewWithClaims(jwt.GetSigningMethod(alg), claims)
 	token.Header["kid"] = i.kid(alg)
 	text, err := token.SignedString(i.keys[alg])
 	if err != nil {
@@ -82,20 +92,24 @@ func (i *issuer) set() []byte {
 	i.t.Helper()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	var set jwkset.JWKSMarshal
-	for alg, key := range i.keys {
-		k, err := jwkset.NewJWKFromKey(key.Public(), jwkset.JWKOptions{
-			Metadata: jwkset.JWKMetadataOptions{KID: i.kid(alg), ALG: jwkset.ALG(alg), USE: jwkset.UseSig}})
-		if err != nil {
-			i.t.Fatal(err)
-		}
-		set.Keys = append(set.Keys, k.Marshal())
-	}
-	b, err := json.Marshal(set)
+	b, err := json.Marshal(jwkset.JWKSMarshal{Keys: append(i.publicLocked(), i.old...)})
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	return b
+}
+
+// publicLocked returns the public keys of this rotation.
+func (i *issuer) publicLocked() (keys []jwkset.JWKMarshal) {
+	for alg, key := range i.keys {
+		k, err := jwkset.NewJWKFromKey(key.Public(), jwkset.JWKOptions{
+			Metadata: jwkset.JWKMetadataOptions{KID: i.kid(alg), ALG: jwkset.ALG(alg), USE: jwkset.UseSig}})
+		if err != nil {
+			panic(err)
+		}
+		keys = append(keys, k.Marshal())
+	}
+	return keys
 }
 
 // TestKeyRotation: keys in a file are replaced while the gateway runs. Clients that are in stay in,
@@ -190,46 +204,56 @@ func publish(t testing.TB) *published {
 	return p
 }
 
-// TestIssuerRotates: the issuer's keys change again and again, and no client is refused. Each
-// rotation is fetched once.
+// TestIssuerRotates: the issuer's keys change every 2 s, whatever is under way, and those before are published
+// with them, as issuers do. No client is refused, and each rotation is fetched once.
 func TestIssuerRotates(t *testing.T) {
 	besideOthers(t)
 	rotations, each := 3, 40
 	if scaled().full() {
 		rotations, each = 150, 67 // 2,000 a minute for 5 minutes
 	}
+	const every = 2 * time.Second
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	k.topic(t, "orders", 1)
 	p := publish(t)
+	p.both = true
 	g := start(t, config(k, fmt.Sprintf("auth: {jwks_url: %q, jwks_refresh: 1h}\n", p.url)+authConfig))
 	g.ready()
-	var waited []time.Duration
-	for n := range rotations {
-		if n > 0 {
+	began, took := time.Now(), make([]time.Duration, rotations*each)
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		for n := 1; n < rotations; n++ {
+			due(began, time.Duration(n)*every)
 			p.rotate()
 		}
-		began, took := time.Now(), make([]time.Duration, each)
-		onAll(each, func(i int) {
-			due(began, time.Duration(i)*2*time.Second/time.Duration(each))
-			alg := []string{"RS256", "ES256", "EdDSA"}[i%3]
+	})
+	for i := range took {
+		due(began, time.Duration(i)*every/time.Duration(each))
+		token := p.token([]string{"RS256", "ES256", "EdDSA"}[i%3], fmt.Sprint("u", i%7))
+		clients.Go(func() {
 			at := time.Now()
-			c := dial(t, g, dialing{query: "?token=" + p.token(alg, fmt.Sprint("u", i%7))})
-			c.notice("auto_subscribed")
+			c, err := tryDial(t, g, dialing{query: "?token=" + token})
+			if err != nil {
+				t.Errorf("cannot connect: %v", err)
+				return
+			}
+			defer c.conn.Close()
+			if how := c.comesIn(patience); how != "let in" {
+				t.Errorf("a client is %s", how)
+			}
 			took[i] = time.Since(at)
-			c.check()
-			c.leave()
 		})
-		waited = append(waited, took...)
 	}
+	clients.Wait()
 	if n := p.fetches.Load(); n != int64(rotations) {
 		t.Errorf("%d fetches for %d sets of keys", n, rotations)
 	}
 	if n := g.metric("tapecast_auth_refused_total"); n != 0 {
 		t.Errorf("%v tokens were refused", n)
 	}
-	t.Logf("%d clients, %d rotations, a fetch each; from the handshake to auto_subscribed: %s", len(waited),
-		rotations-1, spread(waited))
+	t.Logf("%d clients in %s, %d rotations, %d fetches; from the handshake to auto_subscribed: %s", len(took),
+		time.Since(began).Round(time.Second), rotations-1, p.fetches.Load(), spread(took))
 }
 
 // TestIssuerAway: an issuer that does not answer, while the gateway runs and from the beginning.

@@ -26,6 +26,20 @@ import (
 // limits are keys of those sections.
 func secureConfig(t *testing.T, server, limits string) (string, *tls.Config) {
 	t.Helper()
+	certFile, keyFile, trust := certificate(t)
+	files := fmt.Sprintf("cert_file: %q, key_file: %q", certFile, keyFile)
+	return config(nil, fmt.Sprintf(`
+server: {listen: "127.0.0.1:0", %s}
+limits: {%s}
+rooms: [{match: "trades", class: stream}]
+auto_join: []
+ingest: {market: false}
+`, strings.ReplaceAll(server, "FILES", files), limits)), trust
+}
+
+// certificate makes one for 127.0.0.1, and returns what its clients trust.
+func certificate(t *testing.T) (certFile, keyFile string, trust *tls.Config) {
+	t.Helper()
 	dir := t.TempDir()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -50,21 +64,14 @@ func secureConfig(t *testing.T, server, limits string) (string, *tls.Config) {
 		}
 		return file
 	}
-	certFile, keyFile := put("cert.pem", "CERTIFICATE", cert), put("key.pem", "PRIVATE KEY", der)
-	files := fmt.Sprintf("cert_file: %q, key_file: %q", certFile, keyFile)
 	parsed, err := x509.ParseCertificate(cert)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(parsed)
-	return config(nil, fmt.Sprintf(`
-server: {listen: "127.0.0.1:0", %s}
-limits: {%s}
-rooms: [{match: "trades", class: stream}]
-auto_join: []
-ingest: {market: false}
-`, strings.ReplaceAll(server, "FILES", files), limits)), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+	return put("cert.pem", "CERTIFICATE", cert), put("key.pem", "PRIVATE KEY", der),
+		&tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 }
 
 // connect opens a socket from an address and sends what comes before TLS. A nil trust means no TLS.

@@ -29,18 +29,19 @@ type crew struct {
 	nodes []*gateway
 	in    map[int]bool // guests that joined
 	codes map[int]int  // and how those ended that did
+	last  []time.Time  // when the last of a node ended
 }
 
 func newCrew(t *testing.T, guests, users int, nodes ...*gateway) *crew {
 	c := &crew{crowd: newCrowd(t, guests, func(n int) string { return fmt.Sprint("u", n/len(nodes)%users) }),
-		nodes: nodes, in: map[int]bool{}, codes: map[int]int{}}
+		nodes: nodes, in: map[int]bool{}, codes: map[int]int{}, last: make([]time.Time, len(nodes))}
 	c.do(func() {
 		c.said = func(g *guest, method string, _ notified) {
 			if method == "auto_subscribed" {
 				c.in[g.n] = true
 			}
 		}
-		c.ended = func(g *guest, code int) { c.codes[g.n] = code }
+		c.ended = func(g *guest, code int) { c.codes[g.n], c.last[g.n%len(nodes)] = code, time.Now() }
 	})
 	return c
 }
@@ -87,10 +88,24 @@ func (c *crew) closes(what string, code int, of func(g *guest) bool, do func()) 
 		c.t.Fatalf("%s: only %d are meant", what, len(want))
 	}
 	began := time.Now()
+	c.do(func() {
+		for i := range c.last {
+			c.last[i] = began
+		}
+	})
 	do()
 	c.await(patience, what, func() bool { return len(c.codes) >= len(want) })
-	c.t.Logf("%s: %d connections closed after %s", what, len(want), time.Since(began).Round(time.Millisecond))
 	c.do(func() {
+		var after []time.Duration
+		for _, at := range c.last {
+			after = append(after, at.Sub(began).Round(time.Millisecond))
+		}
+		c.t.Logf("%s: %d of %d connections closed, the last on each node after %v", what, len(want),
+			len(c.guests), after)
+		// Of all that are connected each hears of it in its turn, so the bar is for those of one user.
+		if took := slices.Max(after); scaled().full() && took > time.Second && len(want) < len(c.guests)/2 {
+			c.t.Errorf("%s: closed after %s, the bar is 1 s", what, took)
+		}
 		if !maps.Equal(c.codes, want) {
 			c.t.Errorf("%s: %d were closed, %v, want %d with %d", what, len(c.codes), c.codes, len(want), code)
 		}

@@ -45,7 +45,10 @@ type trial struct {
 // ground is what a trial stands on. The zero value is a Kafka in this process behind a proxy, clients
 // behind another one, and tokens of the suite's own secret.
 type ground struct {
-	more   string // of the configuration
+	base   string   // of the configuration; "": trialConfig
+	more   string   // of the configuration
+	topics []string // besides feed, mine and bad
+	how    dialing  // of the clients
 	env    []string
 	kafka  func(testing.TB) (*cluster, *toxic)
 	token  func(user string) string
@@ -99,6 +102,9 @@ func newTrialOn(t *testing.T, on ground) *trial {
 	if on.kafka == nil {
 		on.kafka = poisonedCluster
 	}
+	if on.base == "" {
+		on.base = trialConfig
+	}
 	if on.token == nil { // good for longer than any step of a clock
 		on.token = func(user string) string { return tokenFor(user, 6*time.Hour) }
 	}
@@ -107,6 +113,9 @@ func newTrialOn(t *testing.T, on ground) *trial {
 	x.k.topic(t, "feed", 3)
 	x.k.topic(t, "mine", 2)
 	x.k.topic(t, "bad", 1)
+	for _, name := range on.topics {
+		x.k.topic(t, name, 1)
+	}
 	x.file = filepath.Join(t.TempDir(), "tapecast.yaml")
 	x.configure(on.more)
 	x.start()
@@ -126,7 +135,7 @@ func newTrialOn(t *testing.T, on ground) *trial {
 
 func (x *trial) configure(more string) {
 	x.t.Helper()
-	yaml := config(x.k, trialConfig+more)
+	yaml := config(x.k, x.on.base+more)
 	if err := os.WriteFile(x.file, []byte(yaml), 0o600); err != nil {
 		x.t.Fatal(err)
 	}
@@ -153,8 +162,9 @@ func (x *trial) open(user string) (*client, error) {
 	if inside != nil { // from there the proxy cannot be reached
 		to = ""
 	}
-	return tryDial(x.t, g, dialing{to: to, inside: inside, within: silence,
-		query: "?join=manual&token=" + x.on.token(user)})
+	d := x.on.how
+	d.to, d.inside, d.within, d.query = to, inside, silence, "?join=manual&token="+x.on.token(user)
+	return tryDial(x.t, g, d)
 }
 
 // produce sends 100 records a second to everybody, and as many to the owners.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tapecast/rooms/testwait"
 )
 
 // TestTrialIssuer: harm to the issuer whose keys clients' tokens are signed with (auth.jwks_url). It runs in
@@ -96,7 +98,7 @@ func (a *authTrial) stranger(within time.Duration) string {
 // comesIn waits until the client is let in, or closed.
 func (c *client) comesIn(within time.Duration) string {
 	how := "left waiting"
-	eventually(c.t, within, "a client is let in, or closed", func() bool {
+	if !testwait.Holds(within, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, n := range c.notices {
@@ -108,7 +110,9 @@ func (c *client) comesIn(within time.Duration) string {
 			how = fmt.Sprint("closed with ", c.code)
 		}
 		return c.closed || how == "let in"
-	})
+	}) {
+		c.t.Errorf("a client is neither let in nor closed within %s", within)
+	}
 	return how
 }
 

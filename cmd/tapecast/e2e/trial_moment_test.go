@@ -193,6 +193,7 @@ func clockFaults() []fault {
 		}),
 		set("clock: an hour back, and right again", func(x *trial, set func(time.Duration)) {
 			came, limited := x.back(), x.refused()
+			x.node.tryGet("/debug/pprof/cmdline", "Authorization", "Bearer wrong") // logged once a minute
 			set(-time.Hour)
 			x.moment()
 			x.enters("short", 30*time.Minute, 0)
@@ -200,6 +201,10 @@ func clockFaults() []fault {
 			if code := late.awaitClose(patience); code != 4004 {
 				x.t.Errorf("a client that does not authenticate is closed with %d", code)
 			}
+			x.during(time.Minute)
+			x.node.tryGet("/debug/pprof/cmdline", "Authorization", "Bearer wrong")
+			eventually(x.t, patience, "what was said an hour later is said again",
+				func() bool { return x.node.saidTimes("internal port: refused") == 2 })
 			set(0)
 			x.moment()
 			if n := x.back() - came; n != 0 || x.refused() != limited {
