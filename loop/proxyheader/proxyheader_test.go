@@ -93,6 +93,9 @@ func FuzzProxyHeader(f *testing.F) {
 	f.Add([]byte("PROXY UNKNOWN\r\n"), 3)
 	f.Add(headerOf(f, 2, "192.0.2.1:5000"), 20)
 	f.Add(localV2, 14)
+	f.Add(headerOf(f, 2, "[2001:db8::1]:5000"), 16)
+	f.Add([]byte("PROXY TCP6 2001:db8::1 ::1 65535 1\r\n"), 36)
+	f.Add(headerOf(f, 2, "192.0.2.1:5000", proxyproto.TLV{Type: proxyproto.PP2_TYPE_NOOP, Value: []byte("noop")}), 30)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
 		n, from, err := Read(b)
 		if n < 0 || n > len(b) || n > maxHeaderV2 || err != nil && n != 0 || n == 0 && from.IsValid() {

@@ -16,6 +16,14 @@ func FuzzLoad(f *testing.F) {
 		"classes: &a {x: *a, <<: *a}",
 		"ingest: {routes: [{topic: t, rooms: [\"prices:{s}\"], match: {a.b: c}}]}", "auto_join: [\"%d%s{sub}\"]",
 		"log: !!binary aGk=\n", "---\n---\n",
+		`auth: {jwks_url: "https://a/k", jwks_refresh: 1s, verify: {url: "https://a", user: a.b}, revocations: r,
+  keys: [{kid: a, secret: b, algorithms: [HS256]}], required_claims: {a: ""}, services: {scope: [s]},
+  origins: ["https://*.a"], user_pattern: "[a-z]+"}
+allow: {"desk:*": {role: [desk]}}`,
+		`limits: {claim: t, tiers: {pro: {burst: 1}, "": {}}}
+anonymous: {rooms: [a], connections: 1}`,
+		`server: {listen: ":1", tls: {cert_file: a, key_file: b},
+  proxy: {trusted: [10.0.0.0/8], http: {trusted: ["::1"]}}}`,
 	} {
 		f.Add([]byte(seed), "TAPECAST_LOG_LEVEL=debug")
 	}
