@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,8 +100,8 @@ type Config struct {
 	PingEvery        time.Duration // between pings; zero means 25 s
 	PongTimeout      time.Duration // silence after an unanswered ping; zero means 60 s
 
-	// TLS makes the port wss only. Nil: ws. It is used as it is, except for NextProtos and
-	// DynamicRecordSizingDisabled.
+	// TLS makes the port wss only. Nil: ws. It is used as it is, except for what TuneTLS sets. What
+	// its GetConfigForClient returns must have been passed to TuneTLS.
 	TLS *tls.Config
 	// TLSHandshakes is how many handshakes compute at a time. Others wait, and all wait for passes
 	// to end. Zero means 256.
@@ -108,6 +109,10 @@ type Config struct {
 	// TLSWaiting is how many handshakes may wait for their clients, each on a goroutine of its own.
 	// At the bound the oldest one of the address with the most is dropped. Zero means 4096.
 	TLSWaiting int
+	// TLSEnded is called after each TLS handshake, with the certificate that the client has proved to
+	// have (nil: none) and, if the handshake failed, why. It runs on the handshake's worker and must not
+	// block. Nil: it is not called.
+	TLSEnded func(from netip.AddrPort, certificate *x509.Certificate, err error)
 
 	// SendBuffer is SO_SNDBUF, in bytes (the kernel doubles it). Zero leaves
 	// it to the kernel, which lets a socket take megabytes.
@@ -132,8 +137,7 @@ func (c *Config) defaults() {
 	set(&c.HalfOpen, 8192)
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
-		c.TLS.NextProtos = []string{"http/1.1"}  // WebSocket starts from HTTP/1.1; h2 has no Upgrade
-		c.TLS.DynamicRecordSizingDisabled = true // we choose the size of records ourselves
+		TuneTLS(c.TLS)
 	}
 	set(&c.HandshakeTimeout, 10*time.Second)
 	set(&c.PingEvery, 25*time.Second)
@@ -197,6 +201,7 @@ func New(cfg Config) (*Engine, error) {
 	e.gate.incoming = &e.incoming
 	e.handshakes = tlsconn.NewHandshakes(tlsconn.Config{
 		TLS: cfg.TLS, AtOnce: cfg.TLSHandshakes, Waiting: cfg.TLSWaiting, Timeout: cfg.HandshakeTimeout,
+		Ended: cfg.handshakeEnded(),
 	})
 	e.net = e.newNet()
 	for i := range cfg.Loops {

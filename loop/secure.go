@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net/http"
 	"net/netip"
@@ -46,6 +48,32 @@ func (s *secured) Failed(err error) {
 
 // Evict makes the gate drop the connection.
 func (s *secured) Evict() { s.loop.engine.gate.evict(s.conn(), LimitTLSWaiting) }
+
+// handshakeEnded returns what is called after each handshake; nil: nothing.
+func (c *Config) handshakeEnded() func(tlsconn.Owner, *x509.Certificate, error) {
+	if c.TLSEnded == nil {
+		return nil
+	}
+	return func(owner tlsconn.Owner, certificate *x509.Certificate, err error) {
+		c.TLSEnded(owner.(*secured).conn().Remote(), certificate, err)
+	}
+}
+
+// TuneTLS sets what the engine needs of a configuration for its port.
+func TuneTLS(c *tls.Config) {
+	c.NextProtos = []string{"http/1.1"}  // WebSocket starts from HTTP/1.1; h2 has no Upgrade
+	c.DynamicRecordSizingDisabled = true // we choose the size of records ourselves
+}
+
+// Certificate returns the certificate that the client has proved to have in the TLS handshake, and
+// that leads to one of Config.TLS.ClientCAs. Nil: there is none. Only the handler's Open and Message
+// may call it.
+func (c *Conn) Certificate() *x509.Certificate {
+	if c.secure == nil {
+		return nil
+	}
+	return c.secure.Certificate()
+}
 
 // Gone tells the loop.
 func (s *secured) Gone() { s.loop.inbox.postLater(event{kind: evGone, conn: s.conn()}) }

@@ -78,6 +78,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 		s.writeLagMetrics(m, e)
 	}
 	s.writeTLSMetrics(m)
+	s.writeExpiryMetrics(m)
 	s.writeAdminMetrics(m)
 	s.writeRoomMetrics(m, &table)
 	if c := s.consumer.Load(); c != nil {
@@ -219,6 +220,7 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 	writeHandshakeMetrics(m, e.Stats().TLS)
 	m.gauge("tapecast_tls_certificate_expiry_seconds", "When the certificate expires, in Unix time.",
 		float64(s.certificate.expires().Unix()))
+	s.writeShown(m)
 }
 
 func writeHandshakeMetrics(m metricWriter, t loop.TLSStats) {

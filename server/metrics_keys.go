@@ -10,6 +10,11 @@ func (s *Server) writeKeyMetrics(m metricWriter) {
 	m.counter("tapecast_token_cache_misses_total", "Tokens that were not known, and had to be checked.", known.Misses)
 	m.gauge("tapecast_token_cache_entries", "Tokens that are known to be good.", float64(known.Entries))
 	m.gauge("tapecast_token_cache_bytes", "Memory of these, estimated.", float64(known.Bytes))
+	accepted, refused := s.auth.Certificates()
+	m.counter("tapecast_auth_certificates_total", "Clients that a certificate of theirs has let in, also again.",
+		accepted)
+	m.counter("tapecast_auth_certificates_refused_total", "Clients that asked to be let in by their certificate, and "+
+		"have none or one that gives no user here.", refused)
 	of := s.auth.Source()
 	m.counter("tapecast_jwks_fetches_total", "Fetches of auth.jwks_url.", of.Fetches)
 	m.counter("tapecast_jwks_failed_total", "Such fetches that failed.", of.Failed)

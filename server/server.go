@@ -39,6 +39,7 @@ type Server struct {
 	handler *session.Handler
 
 	certificate *certificate // nil: the public port is ws
+	shown       shown        // certificates of clients
 	registry    *registry.Registry
 	engine      atomic.Pointer[loop.Engine]
 	consumer    atomic.Pointer[ingest.Consumer]

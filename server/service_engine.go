@@ -49,6 +49,7 @@ func (s *Server) startEngine(context.Context) error {
 		HandshakeTimeout: c.HandshakeTimeout, PingEvery: c.PingEvery, PongTimeout: c.PongTimeout,
 		SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
 		TLS: s.certificate.tlsConfig(), TLSHandshakes: c.TLS.Handshakes, TLSWaiting: c.TLS.Waiting,
+		TLSEnded: s.tlsEnded(),
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +15,10 @@ import (
 // expirySoon is how long before a certificate ends a warning is logged. Renewal comes earlier.
 const expirySoon = 14 * 24 * time.Hour
 
-// tlsVersions are the values of server.tls.min_version.
-var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+// clientAuths are the values of server.tls.client_auth that ask clients for certificates.
+var clientAuths = map[string]tls.ClientAuthType{
+	"optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert,
+}
 
 // certificate is that of a port, and can be replaced while it runs. Any goroutine may use it.
 type certificate struct {
@@ -23,6 +26,10 @@ type certificate struct {
 	key  string      // section of the configuration
 	base *tls.Config // one for all connections: it holds the keys of session tickets
 	pair atomic.Pointer[tls.Certificate]
+
+	clientAuth string                              // of the configuration
+	current    atomic.Pointer[tls.Config]          // base, with the certificates that clients' must lead to
+	clientCAs  atomic.Pointer[[]*x509.Certificate] // those; nil: clients are asked for none
 }
 
 // newCertificate reads the certificate that the configuration names; nil: it names none.
@@ -32,17 +39,23 @@ func newCertificate(key string, cfg *config.TLS, log *slog.Logger) (*certificate
 	}
 	c := &certificate{log: log, key: key}
 	c.base = &tls.Config{
-		MinVersion:     tlsVersions[cfg.MinVersion],
+		MinVersion: cfg.Least(), CipherSuites: cfg.Suites(), ClientAuth: clientAuths[cfg.ClientAuth],
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil },
+	}
+	if c.clientAuth = cfg.ClientAuth; cfg.AsksClients() {
+		c.base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil }
 	}
 	return c, c.load(cfg)
 }
 
-// load replaces the certificate, unless the files have a fault.
+// load replaces the certificate, and those that clients' must lead to, unless the files have a fault.
 func (c *certificate) load(cfg *config.TLS) error {
 	pair, err := cfg.Pair()
 	if err != nil {
 		return fmt.Errorf("cannot use the certificate of %s: %w", c.key, err)
+	}
+	if err := c.loadClientCAs(cfg); err != nil {
+		return fmt.Errorf("cannot use %s.client_ca_file: %w", c.key, err)
 	}
 	c.pair.Store(&pair)
 	left := time.Until(pair.Leaf.NotAfter)
@@ -115,6 +128,9 @@ func (c *certificate) reload(key string, cfg *config.TLS) error {
 	}
 	if c == nil {
 		return nil
+	}
+	if cfg.ClientAuth != c.clientAuth {
+		return fmt.Errorf("%s.client_auth cannot be changed while the gateway runs: restart it", key)
 	}
 	return c.load(cfg)
 }

@@ -176,6 +176,7 @@ func (s *Server) troubles() []trouble {
 		{name: "admin_busy", service: "RateLimiter", count: func() uint64 { return s.gate.Refused(admin.Busy) },
 			text: "requests to the internal port are refused: there are too many at a time"},
 	}
+	list = append(list, s.expiryTroubles()...)
 	for k := range limits.Kinds {
 		if k.Sheds() {
 			list = append(list,

@@ -3,6 +3,7 @@ package tlsconn
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"reflect"
 	"sync"
@@ -59,6 +60,19 @@ func New(owner Owner, workers *Handshakes) *Conn {
 	t := &Conn{owner: owner, hello: &handshake{workers: workers}}
 	t.hello.cond.L = &t.mu
 	return t
+}
+
+// Certificate returns the certificate that the client has proved to have, once the handshake is over.
+// Nil: it was not asked for one, or has none. The goroutine that reads calls it.
+func (t *Conn) Certificate() *x509.Certificate {
+	if t.tls == nil {
+		return nil
+	}
+	s := t.tls.ConnectionState()
+	if !s.HandshakeComplete || len(s.VerifiedChains) == 0 {
+		return nil
+	}
+	return s.PeerCertificates[0]
 }
 
 // plains holds buffers for plaintext on its way from crypto/tls to the owner.

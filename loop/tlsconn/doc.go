@@ -20,6 +20,9 @@
 // poller's answers (to key updates) and the owner's records are never mixed. Goodbye sends
 // close_notify, after the close frame.
 //
+// Where the configuration asks clients for certificates, crypto/tls verifies them on the worker, and
+// tells the client by an alert what is wrong. Conn.Certificate returns a good one.
+//
 // # Which goroutine may touch what
 //
 // The goroutine that reads calls Received, Lend, Read, Release, Small, Trim and Held. The owner's

@@ -121,7 +121,11 @@ func (t *Conn) handOver() (in []byte, done, gone bool) {
 // poller may get no further event.
 func (g *Handshakes) shake(t *Conn) {
 	t.tls = tls.Server((*netConn)(t), g.cfg.TLS)
-	if err := t.tls.Handshake(); err != nil {
+	err := t.tls.Handshake()
+	if g.cfg.Ended != nil {
+		g.cfg.Ended(t.owner, t.Certificate(), err)
+	}
+	if err != nil {
 		g.failed.Add(1)
 		t.owner.Failed(err)
 	} else {

@@ -2,6 +2,7 @@ package tlsconn
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,9 @@ type Config struct {
 	AtOnce  int           // how many compute at a time
 	Waiting int           // how many may wait for their clients
 	Timeout time.Duration // of a handshake; the owner ends those that take longer
+	// Ended is called after each handshake, on its worker, which it must not block: with the certificate
+	// of the client (Conn.Certificate) and, if it failed, why. Nil: it is not called.
+	Ended func(owner Owner, certificate *x509.Certificate, err error)
 }
 
 // Handshakes runs the handshakes, a bounded number at a time. Addresses are served in turn, and the

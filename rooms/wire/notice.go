@@ -96,12 +96,15 @@ func AppendPositionsOf[P Positions](dst []byte, name string, at P) []byte {
 // EndPositions ends a notice that began with PositionsHead.
 func EndPositions(dst []byte) []byte { return append(dst, "}}"...) }
 
-// AppendAuthRequired appends `auth_required`: the time in which the client must authenticate, and
-// the size that its messages may have until then.
-func AppendAuthRequired(dst []byte, timeout time.Duration, maxMessage int) []byte {
+// AppendAuthRequired appends `auth_required`: the time in which the client must authenticate, the size
+// that its messages may have until then, and whether its certificate is enough.
+func AppendAuthRequired(dst []byte, timeout time.Duration, maxMessage int, certificate bool) []byte {
 	dst = append(appendNotice(dst, "auth_required"), `{"timeout":`...)
 	dst = strconv.AppendInt(dst, timeout.Milliseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"maxMessage":`...), int64(maxMessage), 10)
+	if certificate {
+		dst = append(dst, `,"certificate":true`...)
+	}
 	return append(dst, "}}"...)
 }
 

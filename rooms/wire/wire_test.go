@@ -37,7 +37,7 @@ func TestNotices(t *testing.T) {
 	f(AppendLimit(x, "a:*", "a:1", "", 0), `{"jsonrpc":"2.0","method":"limit","params":{"pattern":"a:*","room":"a:1"}}`)
 	f(append(x, EndPositions(AppendPositionsOf(AppendPositionsOf([]byte(PositionsHead), "a", at), "b", none))...),
 		`{"jsonrpc":"2.0","method":"positions","params":{"a":{"epoch":"e","0":1},"b":{}}}`)
-	f(AppendAuthRequired(x, time.Second, 9),
+	f(AppendAuthRequired(x, time.Second, 9, false),
 		`{"jsonrpc":"2.0","method":"auth_required","params":{"timeout":1000,"maxMessage":9}}`)
 	f(AppendAuthenticated(x, &Identity{"1", "u", 2, 3, false}), `{"jsonrpc":"2.0","method":"authenticated",`+
 		`"params":{"clientId":"1","userId":"u","expires":2,"maxMessage":3}}`)

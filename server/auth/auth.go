@@ -85,6 +85,7 @@ type Authenticator struct {
 	users   *regexp.Regexp    // what a user's id must be; nil: anything
 	keeps   []string          // names of claims that identities hold, sorted
 	longest time.Duration     // of a token's life; 0: any
+	holders *holders          // whose certificates are; nil: nobody's
 	log     *slog.Logger
 
 	mu      sync.Mutex   // guards the parts of keys
@@ -105,6 +106,9 @@ func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
 	}
 	var err error
+	if a.holders, err = newHolders(&cfg.Certificate); err != nil {
+		return nil, err
+	}
 	if cfg.Verify.URL != "" {
 		if a.store, err = newStore(cfg, log); err != nil {
 			return nil, err

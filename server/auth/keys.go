@@ -33,7 +33,10 @@ func (a *Authenticator) Reload(cfg *config.Auth) error {
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 && a.source == nil && a.service == nil {
+	if !a.holders.same(&cfg.Certificate) {
+		return errors.New("auth.certificate cannot be changed while the gateway runs: restart it")
+	}
+	if len(keys) == 0 && a.source == nil && a.service == nil && a.holders == nil {
 		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file), " +
 			"auth.keys, auth.jwks_url or auth.verify.url")
 	}
@@ -55,8 +58,9 @@ func (a *Authenticator) take(keys []keyset.Key, unused []string) (news bool) {
 	for i := range keys {
 		news = news || !slices.ContainsFunc(a.fetched, func(k keyset.Key) bool { return k.ID == keys[i].ID })
 	}
-	if !sameKeys(a.fetched, keys) { // known tokens need not be forgotten at each fetch
-		a.fetched = keys
+	same := sameKeys(a.fetched, keys)
+	a.fetched = keys // the dates of their certificates may differ
+	if !same {       // known tokens need not be forgotten at each fetch
 		a.joinLocked()
 	}
 	if text := strings.Join(unused, "; "); text != a.unused {

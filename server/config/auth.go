@@ -66,6 +66,9 @@ type Auth struct {
 	// Timeout is the time a client has to authenticate. Default 10s.
 	Timeout time.Duration `koanf:"timeout"`
 
+	// Certificate says whose the certificate of a client is (server.tls.client_auth).
+	Certificate Certificate `koanf:"certificate"`
+
 	// Verify names a service that checks each token. Default none.
 	Verify Verify `koanf:"verify"`
 	// Redis shares what that service has said with all nodes. Default none.

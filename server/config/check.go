@@ -28,6 +28,7 @@ const maxMessage = 1 << 20
 func (c *collector) check(cfg *Config) {
 	c.checkServer(cfg)
 	c.checkTLS(&cfg.Server.TLS)
+	c.checkClientTLS(cfg)
 	c.checkAdmin(cfg)
 	c.checkProxy(&cfg.Server.Proxy)
 	c.checkLog(&cfg.Log)
@@ -150,7 +151,8 @@ func (c *collector) checkAuth(cfg *Config) {
 	c.checkOrigins(&cfg.Auth)
 	c.checkUsers(&cfg.Auth)
 	c.checkRevocations(cfg)
-	if !cfg.Demo() && !cfg.HasKey() && !c.hasUnder("auth") {
+	c.checkCertificate(cfg)
+	if !cfg.Demo() && !cfg.HasKey() && !cfg.Auth.Certificate.On() && !c.hasUnder("auth") {
 		c.addAt(c.source("kafka.brokers"), "auth", "kafka.brokers is set, but no key to check tokens with",
 			"set auth.secret, auth.secret_file, auth.public_key, auth.public_key_file, auth.keys, "+
 				"auth.jwks_url or auth.verify.url")

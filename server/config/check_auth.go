@@ -44,6 +44,8 @@ func (a *Auth) warnings() []string {
 func (a *Auth) unbound() string {
 	const do = " that the same key signed for another service is good here too; set "
 	switch {
+	case !a.signed() && a.Verify.URL == "" && a.Certificate.On():
+		return "" // there are no tokens
 	case !a.signed() && a.Verify.URL != "":
 		if a.Issuer != "" || a.Audience != "" {
 			return "auth: without a key, issuer and audience are not checked: auth.verify alone decides; set a key, " +

@@ -7,7 +7,8 @@ import (
 
 // AsTLS returns the section in the form of the public port's.
 func (cfg *AdminTLS) AsTLS() *TLS {
-	return &TLS{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, MinVersion: cfg.MinVersion}
+	return &TLS{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, MinVersion: cfg.MinVersion, Policy: cfg.Policy,
+		CipherSuites: cfg.CipherSuites}
 }
 
 // TLS reports whether the public port is wss.
@@ -24,10 +25,11 @@ func (c *collector) checkTLS(t *TLS) {
 	c.checkPair(section, t)
 }
 
-// checkPair checks the version and the two files of a section.
+// checkPair checks the versions, the cipher suites and the two files of a section.
 func (c *collector) checkPair(section string, t *TLS) {
 	certKey, keyKey := section+".cert_file", section+".key_file"
 	c.oneOf(section+".min_version", t.MinVersion, "1.2", "1.3")
+	c.checkCiphers(section, t)
 	switch {
 	case t.CertFile == "" && t.KeyFile == "":
 		return
@@ -48,10 +50,13 @@ func (c *collector) checkPair(section string, t *TLS) {
 	if !readable {
 		return
 	}
-	if _, err := t.Pair(); err != nil {
+	pair, err := t.Pair()
+	if err != nil {
 		c.add(certKey, fmt.Sprintf("is not a certificate for %s: %s", keyKey, err),
 			"name a PEM certificate and the PEM private key that belongs to it")
+		return
 	}
+	c.checkSuitesFit(section, t, pair.Leaf)
 }
 
 // Pair reads both files.

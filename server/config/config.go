@@ -103,6 +103,18 @@ type TLS struct {
 	KeyFile string `koanf:"key_file"`
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
+	// Policy is which cipher suites are accepted: default (those that Go prefers), intermediate (TLS
+	// 1.2 only with forward secrecy and authenticated encryption) or modern (TLS 1.3 only).
+	Policy string `koanf:"policy"`
+	// CipherSuites are those accepted for TLS 1.2, by their names in RFCs, instead of a policy. Those
+	// of TLS 1.3 cannot be chosen. Default none: what Policy says.
+	CipherSuites []string `koanf:"cipher_suites"`
+	// ClientAuth is whether clients are asked for a certificate: none (default), optional, or
+	// required. One that is not good ends the handshake.
+	ClientAuth string `koanf:"client_auth"`
+	// ClientCAFile holds the certificates in PEM that those of clients must lead to. SIGHUP reads it
+	// again. Default none.
+	ClientCAFile string `koanf:"client_ca_file"`
 	// Handshakes is how many handshakes are computed at a time. Others wait. Default 256.
 	Handshakes int `koanf:"handshakes"`
 	// Waiting is how many handshakes may wait for their clients, some 24 KB each. Default 4096.

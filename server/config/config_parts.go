@@ -49,4 +49,8 @@ type AdminTLS struct {
 	KeyFile string `koanf:"key_file"`
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
+	// Policy is as in TLS.
+	Policy string `koanf:"policy"`
+	// CipherSuites are as in TLS.
+	CipherSuites []string `koanf:"cipher_suites"`
 }

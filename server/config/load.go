@@ -132,7 +132,8 @@ func (c *collector) readSecrets(cfg *Config) {
 	t, admin := &cfg.Server.TLS, &cfg.Admin
 	for key, f := range map[string]*string{
 		"server.tls.cert_file": &t.CertFile, "server.tls.key_file": &t.KeyFile,
-		"admin.tls.cert_file": &admin.TLS.CertFile, "admin.tls.key_file": &admin.TLS.KeyFile,
+		"server.tls.client_ca_file": &t.ClientCAFile,
+		"admin.tls.cert_file":       &admin.TLS.CertFile, "admin.tls.key_file": &admin.TLS.KeyFile,
 		"admin.token_file": &admin.TokenFile, "auth.private_key_file": &a.PrivateKeyFile,
 		"auth.redis.ca_file": &a.Redis.CAFile,
 		"log.security":       &cfg.Log.Security,

@@ -42,6 +42,9 @@ func (cfg *Config) Summary() string {
 	if cfg.Auth.Verify.URL != "" {
 		keys = append(keys, "auth.verify")
 	}
+	if cfg.Auth.Certificate.On() {
+		keys = append(keys, "certificates")
+	}
 	if len(keys) == 0 {
 		keys = append(keys, "demo key")
 	}

@@ -10,7 +10,8 @@ import (
 
 // A client without a token is let in by authenticate with "anonymous": true, where the configuration
 // lists rooms for such clients. Its session has no user and does not end by itself. It stays
-// anonymous: a token takes another connection. Budgets of users do not count it. What it makes Kafka
+// anonymous: a token takes another connection. If its client has shown a certificate, it ends with
+// that. Budgets of users do not count it. What it makes Kafka
 // or the rooms do is paid for by its address (limits.AnonymousPayer).
 
 // anonymously is what expires is in the session of an anonymous client, also once it is gone.
@@ -58,7 +59,7 @@ func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase
 		h.limit.Anonymous.Give(from)
 		return
 	}
-	c.SetTimer(time.Time{})
+	c.SetTimer(s.lastTimer(time.Now()))
 	h.debug("let in without a token", c, "")
 	names := a.join
 	if names == nil {

@@ -26,6 +26,10 @@ func (h *Handler) authenticate(c conn, s *session, q *request, ph phase, start t
 		h.fail(c, q, f)
 		return
 	}
+	if a.certificate {
+		h.authenticateByCertificate(c, s, q, ph, a, start)
+		return
+	}
 	if a.anonymous {
 		h.authenticateAnonymous(c, s, q, ph, a, start)
 		return
@@ -80,12 +84,13 @@ func (h *Handler) judged(c conn, s *session, q *request, ph phase, a authRequest
 }
 
 type authRequest struct {
-	token     string
-	given     bool // token was given
-	anonymous bool
-	positions bool
-	join      []string // nil: the configured rooms
-	wishes    wishes
+	token       string
+	given       bool // token was given
+	anonymous   bool
+	certificate bool
+	positions   bool
+	join        []string // nil: the configured rooms
+	wishes      wishes
 }
 
 func authParams(q *request) (a authRequest, f fault) {
@@ -104,6 +109,9 @@ func authParams(q *request) (a authRequest, f fault) {
 		return a, f
 	}
 	if a.anonymous, f = q.boolean("anonymous", false); f.is() {
+		return a, f
+	}
+	if a.certificate, f = q.boolean("certificate", false); f.is() {
 		return a, f
 	}
 	if v := q.get("join"); v != nil {
@@ -177,7 +185,8 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, tier limits.Tier, 
 	s.user, s.phase = id.User, next
 	h.setTierLocked(s, tier, now)
 	setClaimsLocked(c, id.Claims)
-	if end := now.Add(h.maxSession).Unix(); h.maxSession > 0 && end <= math.MaxUint32 {
+	if end := now.Add(h.maxSession).Unix(); h.maxSession > 0 && end <= math.MaxUint32 &&
+		(s.last == 0 || uint32(end) < s.last) {
 		s.last = uint32(end)
 	}
 	s.renewLocked(id, mark, h.auth.Leeway(), now)
@@ -259,7 +268,7 @@ func (h *Handler) answerAuthenticated(c conn, q *request, id auth.Identity) {
 }
 
 func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
-	if s := sessionOf(c); s != nil && h.maxSession > 0 {
+	if s := sessionOf(c); s != nil && (h.maxSession > 0 || h.certified) {
 		s.mu.Lock()
 		id.Expires = min(id.Expires, s.expires)
 		s.mu.Unlock()
@@ -272,7 +281,10 @@ func (h *Handler) told(c conn, id auth.Identity) *wire.Identity {
 // signed with another key, and the service that checks tokens may accept it. With other faults it
 // need not.
 func closeOfToken(err error) (code int, reason string) {
+	_, renew := auth.IsOfCertificate(err)
 	switch {
+	case renew:
+		return wire.CloseExpired, "certificate expired"
 	case errors.Is(err, auth.ErrExpired):
 		return wire.CloseExpired, "token expired"
 	case errors.Is(err, auth.ErrEarly):

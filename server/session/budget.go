@@ -80,6 +80,9 @@ func (h *Handler) wornOut(c conn) time.Duration {
 }
 
 func (h *Handler) badToken(c conn, token string, why error) {
+	if is, _ := auth.IsOfCertificate(why); is {
+		return
+	}
 	signed := auth.IsSigned(why) || why == revoked.ErrUser || why == revoked.ErrToken
 	h.limit.BadToken(c.Remote().Addr(), token, signed, h.elapsed(time.Now()))
 }

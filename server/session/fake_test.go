@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -70,6 +71,7 @@ type fakeConn struct {
 	session any
 	hold    bool
 	full    bool // too many wait to authenticate
+	cert    *x509.Certificate
 	refuse  map[string]error
 
 	mu        sync.Mutex
@@ -126,11 +128,14 @@ func newFakeConn(h *Handler) *fakeConn {
 	return &fakeConn{h: h, id: 17, remote: netip.MustParseAddrPort("192.0.2.1:5000")}
 }
 
-func (c *fakeConn) ID() uint64                { return c.id }
-func (c *fakeConn) Remote() netip.AddrPort    { return c.remote }
-func (c *fakeConn) Session() any              { return c.session }
-func (c *fakeConn) SetSession(s any)          { c.session = s }
-func (c *fakeConn) Pend() bool                { return !c.full }
+func (c *fakeConn) ID() uint64             { return c.id }
+func (c *fakeConn) Remote() netip.AddrPort { return c.remote }
+func (c *fakeConn) Session() any           { return c.session }
+func (c *fakeConn) SetSession(s any)       { c.session = s }
+func (c *fakeConn) Pend() bool             { return !c.full }
+
+func (c *fakeConn) Certificate() *x509.Certificate { return c.cert }
+
 func (c *fakeConn) SetAuthenticated(pos bool) { c.authed, c.positions = true, pos }
 func (c *fakeConn) SendText(p []byte)         { c.send(string(p)) }
 func (c *fakeConn) Close(code int, why string) {

@@ -41,6 +41,7 @@ type Handler struct {
 	anonymous  bool          // clients without a token are let in
 	maxSession time.Duration // after the first token; 0: any time
 	queryToken bool          // a token may come in the URL
+	certified  bool          // clients may have certificates, which bound their sessions
 	deflate    bool          // some class compresses
 	log        *slog.Logger
 	security   *logging.Security // nil: none
@@ -66,8 +67,8 @@ func New(
 	rand.Read(node[:]) // never fails
 	h := &Handler{
 		auth: auth, limit: limit, rights: rights.New(cfg, catalog), catalog: catalog, security: security, log: log,
-		anonymous: cfg.Anonymous.On(),
-		timeout:   cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
+		anonymous: cfg.Anonymous.On(), certified: cfg.Server.TLS.AsksClients(),
+		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
 		maxSession: cfg.Auth.MaxSession,
 		claim:      cfg.Limits.Claim,
 		maxEarly:   cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
@@ -127,6 +128,7 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 		h.logLimit(c, h.limit.Hit(limits.Pending), "")
 		return unavailable("too many connections are waiting to authenticate", 5)
 	}
+	s.last = h.lastOf(c)
 	h.limit.Conns.Add(1)
 	if r.Token != "" {
 		c.SetSession(attach)
@@ -138,7 +140,7 @@ func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	c.SetSession(attach)
 	c.SetTimeout(h.timeout)
 	q := getRequest()
-	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly)
+	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly, h.certifies(c))
 	c.SendText(q.out)
 	putRequest(q)
 	return upgrade.Verdict{}
@@ -255,8 +257,8 @@ func (h *Handler) timer(c conn) {
 		h.note("authentication timeout", c, "", "")
 		h.say(c, idNull, fault{code: wire.CodeAuthLate, text: "authentication timeout"})
 		c.Close(wire.CloseAuthLate, "authentication timeout")
-	case s.anonymousLocked(): // it does not end by itself
-		s.mu.Unlock()
+	case s.anonymousLocked():
+		h.anonymousTimer(c, s, now)
 	case !now.Before(end):
 		user := s.user
 		s.closeLocked(h.limit)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -20,6 +21,7 @@ type conn interface {
 	Session() any
 	SetSession(any)
 	Pend() bool
+	Certificate() *x509.Certificate // only while a message or the handshake is handled
 	SendText([]byte)
 	Close(code int, reason string)
 	SetTimer(time.Time)
@@ -58,7 +60,7 @@ type session struct {
 	paid    limits.Bucket
 	tokenID uint64 // revoked.Mark of the token
 	issued  uint32 // the same
-	last    uint32 // when auth.max_session is over, in seconds since 1970; 0: never
+	last    uint32 // when auth.max_session, or the client's certificate, is over, in s since 1970; 0: never
 	rooms   int32  // joined, or being joined
 	lead    uint8  // how long before the end auth_expiring is due, in leadUnit; 0: it was sent
 	waiting uint8  // the weight of requests that wait for their rooms
@@ -181,7 +183,7 @@ func (s *session) end(leeway time.Duration) time.Time {
 func (s *session) renewLocked(id auth.Identity, mark revoked.Mark, leeway time.Duration, now time.Time) {
 	s.expires, s.tokenID, s.issued = id.Expires, mark.ID, mark.Issued
 	if s.last != 0 {
-		s.expires = min(s.expires, int64(s.last)-int64(leeway/time.Second))
+		s.expires = min(s.expires, int64(s.last)-int64((leeway+time.Second-1)/time.Second))
 	}
 	lead := min(expiryNotice, s.end(leeway).Sub(now)/4)
 	s.lead = uint8(max(1, lead/leadUnit))

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -39,6 +40,9 @@ type Key struct {
 	Algorithms []string
 	// Material is a []byte (a secret), *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey.
 	Material crypto.PublicKey
+	// NotBefore and NotAfter are those of the certificate that the key came with. Zero: there was none.
+	// They are for warnings: the key is used all the same.
+	NotBefore, NotAfter time.Time
 }
 
 // Secret makes a key of a shared secret. The error says how long it must be.

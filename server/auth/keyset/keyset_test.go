@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -233,7 +234,9 @@ func TestOnly(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	key := func(id string, n int, algorithms ...string) Key { return Key{id, algorithms, []byte{byte(n)}} }
+	key := func(id string, n int, algorithms ...string) Key {
+		return Key{ID: id, Algorithms: algorithms, Material: []byte{byte(n)}}
+	}
 	s := NewSet([]Key{
 		key("", 0, "HS256"),
 		key("a", 1, "RS256", "PS256"), key("b", 2, "RS256"), key("a", 3, "ES256"),
@@ -294,4 +297,27 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDates: a key has the dates of the certificate that it came with, if that is its own.
+func TestDates(t *testing.T) {
+	k := makeKeys(t)
+	key := k.ec[elliptic.P256()]
+	block, _ := pem.Decode(certificate(t, key))
+	x5c := map[string]any{"x5c": []string{base64.StdEncoding.EncodeToString(block.Bytes)}}
+	f := func(text []byte, dated bool) {
+		t.Helper()
+		keys, _, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(keys[0].NotAfter); dated != (left > 50*time.Minute && left <= time.Hour) ||
+			!dated && !keys[0].NotAfter.IsZero() {
+			t.Errorf("it ends at %s", keys[0].NotAfter)
+		}
+	}
+	f(certificate(t, key), true)
+	f(pemOf(t, "PUBLIC KEY", &key.PublicKey), false)
+	f(setOf(t, jwk(t, &key.PublicKey, x5c)), true)
+	f(setOf(t, jwk(t, &k.ec[elliptic.P384()].PublicKey, x5c)), false)
 }

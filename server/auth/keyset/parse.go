@@ -5,12 +5,14 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/MicahParks/jwkset"
 )
@@ -40,11 +42,12 @@ func parsePEM(text []byte) (Key, error) {
 		return Key{}, errors.New("there is more than one key: give each a file of its own, or use a JWK Set")
 	}
 	var material crypto.PublicKey
+	var from, until time.Time
 	var err error
 	if block.Type == "CERTIFICATE" { // those behind it lead to a root, but trust comes from the configuration
 		var cert *x509.Certificate
 		if cert, err = jwkset.LoadCertificate(block.Bytes); err == nil {
-			material = cert.PublicKey
+			material, from, until = cert.PublicKey, cert.NotBefore, cert.NotAfter
 		}
 	} else {
 		material, err = jwkset.LoadX509KeyInfer(block)
@@ -52,7 +55,9 @@ func parsePEM(text []byte) (Key, error) {
 	if err != nil {
 		return Key{}, errors.New("the PEM block holds no public key")
 	}
-	return public(material)
+	k, err := public(material)
+	k.NotBefore, k.NotAfter = from, until
+	return k, err
 }
 
 // ParseSet is Parse for a JWK Set only.
@@ -88,6 +93,24 @@ func ParseSet(text []byte) (keys []Key, unused []string, err error) {
 	return keys, unused, nil
 }
 
+// dates takes those of the first certificate of x5c (RFC 7517, section 4.7), if it is one of the key.
+func (k *Key) dates(x5c []string) {
+	if len(x5c) == 0 {
+		return
+	}
+	der, err := base64.StdEncoding.DecodeString(x5c[0])
+	if err != nil {
+		return
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return
+	}
+	if same, ok := k.Material.(interface{ Equal(crypto.PublicKey) bool }); ok && same.Equal(cert.PublicKey) {
+		k.NotBefore, k.NotAfter = cert.NotBefore, cert.NotAfter
+	}
+}
+
 // fromJWK makes a key of one of a set. A link to a certificate (x5u) is never followed.
 func fromJWK(m jwkset.JWKMarshal) (Key, error) {
 	switch {
@@ -112,6 +135,7 @@ func fromJWK(m jwkset.JWKMarshal) (Key, error) {
 		return Key{}, err
 	}
 	k.ID = m.KID
+	k.dates(m.X5C)
 	alg := m.ALG.String()
 	if _, ed := k.Material.(ed25519.PublicKey); alg == "" || ed && slices.Contains(k.Algorithms, alg) {
 		return k, nil // EdDSA and Ed25519 are two names of one algorithm
