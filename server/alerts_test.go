@@ -26,7 +26,7 @@ type alertRules struct {
 }
 
 // TestAlerts: the alerts that operators take over ask for metrics that there are, say
-// what to do, and are each fired by promtool (make alerts).
+// what to do, as the page for operators does, and are each fired by promtool (make alerts).
 func TestAlerts(t *testing.T) {
 	read := func(name string) []byte {
 		t.Helper()
@@ -40,7 +40,7 @@ func TestAlerts(t *testing.T) {
 	if err := yaml.Unmarshal(read("deploy/alerts.yml"), &rules); err != nil {
 		t.Fatal(err)
 	}
-	fired := string(read("deploy/alerts_test.yml"))
+	fired, page := string(read("deploy/alerts_test.yml")), string(read("web/docs/operating.md"))
 	s := startServer(t, func(cfg *config.Config) { cfg.Server.TLS = makeCert(t, t.TempDir(), 1, time.Hour) })
 	_, _, text := s.ask(t, "GET", "/metrics", "")
 	var there []string
@@ -57,6 +57,9 @@ func TestAlerts(t *testing.T) {
 			}
 			if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
 				t.Errorf("%s lacks a summary, what to do, or a severity", r.Alert)
+			}
+			if !strings.Contains(page, "| `"+r.Alert+"` |") {
+				t.Errorf("the page for operators does not say what to do about %s", r.Alert)
 			}
 			if !strings.Contains(fired, `alertname="`+r.Alert+`"`) || seen[r.Alert] {
 				t.Errorf("%s is not fired, or there twice", r.Alert)
