@@ -185,6 +185,10 @@ func (c *Consumer) Health() (ok bool, detail string) {
 		text := fmt.Sprintf("dead-letter topic %q: %s: bad records are counted and lost", c.dead.topic, why)
 		faults, known = append(faults, text), known+1
 	}
+	if why := c.dead.fault(); why != "" {
+		text := fmt.Sprintf("dead-letter topic %q: %s: bad records are counted and lost", c.dead.topic, why)
+		faults, known = append(faults, text), known+1
+	}
 	if faults == nil {
 		return true, fmt.Sprintf("reading %d topics with %d partitions", len(c.topics), parts)
 	}

@@ -139,6 +139,9 @@ type deadLetters struct {
 	producer   *Producer
 	sent, lost atomic.Uint64
 
+	breaker *letterBreaker
+	failed  atomic.Value // string: why the last letter was not stored that says something of the topic
+
 	why   atomic.Value // string, set by the watcher: why letters cannot be stored; "": they can
 	asked bool         // the watcher's: it has asked brokers once that make topics on demand
 }
@@ -146,6 +149,11 @@ type deadLetters struct {
 func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	if d.missing() != "" {
 		d.lost.Add(1) // librdkafka would take a minute to fail
+		return
+	}
+	done, err := d.breaker.Allow()
+	if err != nil {
+		d.lost.Add(1)
 		return
 	}
 	headers := append(m.Headers[:len(m.Headers):len(m.Headers)],
@@ -165,13 +173,27 @@ func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 		TopicPartition: kafka.TopicPartition{Topic: &d.topic, Partition: kafka.PartitionAny},
 		// The key is the same on every node, so that a compacted topic keeps one letter of each record.
 		Key: fmt.Appendf(nil, "%s:%d:%d", topic, m.Partition, m.Offset), Value: value, Headers: headers,
+		Opaque: done,
 	}
 	if m.Time >= 0 {
 		letter.Timestamp = time.UnixMilli(m.Time)
 	}
 	if err := d.producer.Produce(letter, nil); err != nil {
-		d.lost.Add(1)
+		d.ended(done, err)
 	}
+}
+
+// ended counts a letter.
+func (d *deadLetters) ended(done func(error), err error) {
+	if err == nil {
+		d.sent.Add(1)
+	} else {
+		d.lost.Add(1)
+		if !ofLetter(err) {
+			d.failed.Store(err.Error())
+		}
+	}
+	done(err)
 }
 
 // missing returns why letters cannot be stored; "": no reason is known.
@@ -213,11 +235,9 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 }
 
 func (d *deadLetters) reported(m *kafka.Message) {
-	if m.TopicPartition.Error != nil {
-		d.lost.Add(1)
-		return
+	if done, ok := m.Opaque.(func(error)); ok {
+		d.ended(done, m.TopicPartition.Error)
 	}
-	d.sent.Add(1)
 }
 
 // sampler bounds the log lines about bad records. Any goroutine may use it.

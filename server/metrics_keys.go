@@ -31,6 +31,9 @@ func (s *Server) writeKeyMetrics(m metricWriter) {
 	asked := s.auth.Service()
 	m.labelled("tapecast_breaker_open", "breaker", "verify", state[asked.Breaker])
 	nodes := s.auth.Shared()
+	if c := s.consumer.Load(); c != nil {
+		m.labelled("tapecast_breaker_open", "breaker", "dead_letters", state[c.LetterBreaker()])
+	}
 	m.labelled("tapecast_breaker_open", "breaker", "redis", state[nodes.Reads])
 	m.labelled("tapecast_breaker_open", "breaker", "redis_stores", state[nodes.Writes])
 	m.counter("tapecast_verify_calls_total", "Calls of auth.verify.", asked.Calls)
