@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 
 	"github.com/gobwas/ws"
 )
@@ -290,7 +291,7 @@ func (p *play) compare(verb string, arg any) error {
 	}
 	for room, want := range arg.(map[string]any) {
 		got, err := p.do(verb, room)
-		if err == nil && !(has(got, want) && has(want, got)) {
+		if err == nil && !reflect.DeepEqual(got, want) {
 			err = fmt.Errorf("those of %s are %v, not %v", room, got, want)
 		}
 		if err != nil {
