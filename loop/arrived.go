@@ -51,7 +51,7 @@ func (c *Conn) received(b []byte) {
 		b, s = c.asked.text, c.asked.scan
 	}
 	cfg := &c.loop.engine.cfg
-	response, used, status := s.Answer(b, cfg.Path, cfg.MaxHead, c.Remote(), c.judge)
+	response, used, status := s.Answer(b, cfg.Path, cfg.MaxHead, c.Remote(), c.judge, cfg.Files...)
 	if status == 0 {
 		if c.asked == nil {
 			c.asked = &askedPart{text: append([]byte(nil), b...)}

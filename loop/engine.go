@@ -26,6 +26,8 @@ type Config struct {
 	Addr string
 	// Path of the upgrade requests; empty: any.
 	Path string
+	// Files are served beside it.
+	Files []*upgrade.File
 	// Loops is the number of loops, which own the connections. Each uses one processor at most.
 	// Zero means half of the processors: the pollers, the appenders and the kernel need the others.
 	Loops int

@@ -52,7 +52,11 @@ func (f *life) upgraded(c *Conn, e *event) {
 	c.outOf().rest = e.data
 	c.deadline = 0
 	if e.code != 101 {
-		l.stats.Refused++
+		if e.code < 400 {
+			l.stats.Files++
+		} else {
+			l.stats.Refused++
+		}
 		c.state = stClosing
 		l.engine.gate.closes(c)
 		c.side = nil

@@ -20,6 +20,7 @@ type LoopStats struct {
 	Wildcards     int64 // held
 
 	Upgraded, Refused uint64 // answers to upgrade requests
+	Files             uint64 // requests answered with a file
 	HandshakeTimeouts uint64
 	PongTimeouts      uint64
 	Resets            uint64 // connections whose close frame did not move in time
@@ -183,6 +184,7 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.WildcardsFull += o.WildcardsFull
 	s.Upgraded += o.Upgraded
 	s.Refused += o.Refused
+	s.Files += o.Files
 	s.HandshakeTimeouts += o.HandshakeTimeouts
 	s.PongTimeouts += o.PongTimeouts
 	s.Resets += o.Resets

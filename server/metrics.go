@@ -176,6 +176,7 @@ func writeLoopMetrics(m metricWriter, e loop.Stats) {
 	m.gauge("tapecast_surplus_connections", "Sockets beyond a limit that have yet to be told.",
 		float64(e.Gate.Surplus))
 	m.counter("tapecast_handshakes_total", "WebSocket upgrades granted.", e.Upgraded)
+	m.counter("tapecast_files_served_total", "Requests to the public port for /client.js.", e.Files)
 	m.counter("tapecast_handshakes_refused_total", "WebSocket upgrades refused.", e.Refused)
 	m.counter("tapecast_handshake_timeouts_total", "Sockets that sent no complete upgrade request in time.",
 		e.HandshakeTimeouts)

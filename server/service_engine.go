@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"tapecast/loop"
+	"tapecast/loop/upgrade"
+	"tapecast/server/client/js"
 	"tapecast/server/registry"
 )
 
@@ -34,8 +36,12 @@ func (s *Server) connectionManager() *registry.Service {
 
 func (s *Server) startEngine(context.Context) error {
 	c := &s.cfg.Server
+	client, err := upgrade.NewFile("/client.js", "text/javascript; charset=utf-8", js.Bundle)
+	if err != nil {
+		return err
+	}
 	e, err := loop.New(loop.Config{
-		Addr: c.Listen, Path: c.Path, Loops: c.Loops, Pollers: c.Pollers,
+		Addr: c.Listen, Path: c.Path, Files: []*upgrade.File{client}, Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
 		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,

@@ -24,12 +24,12 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 //
 // If status is 0, more bytes are needed: call again with them appended. Answer never asks for more
 // than most. If it is 101, the connection is upgraded once response is sent, and b[used:] are the
-// first frames, sent early. Otherwise response refuses and says Connection: close, and nothing more
-// must be read.
+// first frames, sent early. Otherwise response refuses, or has one of the files, and says Connection:
+// close, and nothing more must be read.
 //
 // decide is called at most once, with a valid request. Neither it nor Answer keeps any part of b.
 func (s *Scan) Answer(
-	b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict,
+	b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict, files ...*File,
 ) (response []byte, used, status int) {
 	used, r := s.requestEnd(b, most)
 	if r.status != 0 {
@@ -40,6 +40,10 @@ func (s *Scan) Answer(
 	}
 	var a asked
 	req, r := a.request(string(b[:used]), path)
+	if f := a.file(files, r); f != nil {
+		response, status = f.answer(&a)
+		return response, used, status
+	}
 	if r.status != 0 {
 		return Refuse(Verdict{Status: r.status, Body: r.why}, b), used, r.status
 	}
