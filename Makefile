@@ -55,7 +55,7 @@ e2e: ## the end-to-end suite: real binaries, real sockets, embedded broker and K
 	$(GO) test -count=1 -v -timeout 15m $(E2E)
 
 # Chromium, and where node is 20.10 or later that too, which no other target takes.
-browser: ## README's client, as it stands there, in node and in Chromium
+browser: ## the clients of README and of their page, as they stand there, in node and in Chromium
 	@KAFKA_HOME='$(KAFKA_HOME)' GO='$(GO)' bash .ci/deps
 	@bash .ci/deps browser
 	@command -v chromium >/dev/null || { echo "browser: skipped, there is no Chromium"; exit 0; }; \

@@ -14,7 +14,7 @@ import (
 // ticksEach is how many messages each room of the wildcard has: every room always gets a new one.
 const ticksEach = 50
 
-// page is one of README's clients in node or in Chromium, with all that it was told.
+// page is one of the page's clients in node or in Chromium, with all that it was told.
 type page struct {
 	t     testing.TB
 	kind  string

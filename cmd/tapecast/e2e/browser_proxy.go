@@ -63,7 +63,10 @@ func newCutProxy(t testing.TB, to string) *cutProxy {
 }
 
 func (x *cutProxy) serve(client net.Conn) {
-	server, err := net.DialTimeout("tcp", x.to, patience)
+	x.mu.Lock()
+	to := x.to
+	x.mu.Unlock()
+	server, err := net.DialTimeout("tcp", to, patience)
 	if err != nil {
 		client.Close()
 		return
@@ -74,6 +77,13 @@ func (x *cutProxy) serve(client net.Conn) {
 	x.mu.Unlock()
 	go l.pump(server, client)
 	go l.pump(client, server)
+}
+
+// moveTo sends later connections to another server.
+func (x *cutProxy) moveTo(to string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.to = to
 }
 
 func (x *cutProxy) current() *link {

@@ -33,15 +33,17 @@ ingest:
     - {topic: ticks, rooms: ["ticks:{@key}"], type: tick}
 `
 
-const readme = "../../../README.md"
+const (
+	readme     = "../../../README.md"
+	clientPage = "../../../server/web/docs/client.md"
+)
 
-// theClients returns README's client and the one around it on its page, in their exact words.
+// theClients returns the two clients of the page about clients, in their exact words.
 func theClients(t testing.TB) string {
-	return ofPage(t, readme, "function tapecast(") + ofPage(t, "../../../server/web/docs/client.md",
-		"function roaming(")
+	return ofPage(t, clientPage, "function tapecast(") + ofPage(t, clientPage, "function roaming(")
 }
 
-// TestBrowserClient: README's clients, in their exact words, run in node and in Chromium behind
+// TestBrowserClient: the clients of their page, in their exact words, run in node and in Chromium behind
 // a proxy that cuts them off. Each order, each trade and each tick comes exactly once over cuts,
 // leaves and joins, and from rooms that began meanwhile. A token is renewed. One that is not
 // renewed ends the client's work, and a new one resumes it. A topic is created again, and a bad
@@ -114,7 +116,7 @@ func sum(at map[int]int64) (n int64) {
 	return n
 }
 
-// TestBrowserWaits: what README's client does for each close code, error and notice, with
+// TestBrowserWaits: what the page's client does for each close code, error and notice, with
 // sockets and a clock of the test's own.
 func TestBrowserWaits(t *testing.T) {
 	if os.Getenv("TAPECAST_E2E_BROWSER") == "" {
@@ -127,7 +129,7 @@ func TestBrowserWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	usage := "const usage = (fetch) => {\n" + ofPage(t, readme, `= tapecast("ws`) + "};\n"
+	usage := "const usage = (fetch) => {\n" + ofPage(t, clientPage, `= tapecast("ws`) + "};\n"
 	out, err := exec.Command("node", written(t, "client.js", theClients(t)+usage+string(test))).CombinedOutput()
 	if err != nil || string(out) != "all of it holds\n" {
 		t.Fatalf("%v\n%s", err, out)

@@ -20,7 +20,7 @@
 //   - lean, crowd, crowd_dial, roam: many clients at little cost. A crowd is one goroutine
 //     and one epoll set. owners, viewers and compaction are crowds that know what each guest
 //     must have.
-//   - raw: a client that sends any bytes. browser_*: README's client in node or Chromium,
+//   - raw: a client that sends any bytes. browser_*: the clients of their page in node or Chromium,
 //     behind a proxy that cuts it off.
 //   - trial, survivor, toxic: a gateway between proxies that do harm, and clients that come back
 //     with their positions, whatever happens. `make faults-e2e` runs all faults, and

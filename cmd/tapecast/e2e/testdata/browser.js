@@ -1,4 +1,4 @@
-// Runs one of README's clients and reports to the test everything that it hears. The test puts
+// Runs one of the clients of server/web/docs/client.md and reports to the test everything that it hears. The test puts
 // the clients before this, and `run`, which says what to connect to.
 {
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));

@@ -1,4 +1,4 @@
-// Runs README's clients with sockets and a clock of the test's own. It checks what a client asks
+// Runs the clients of server/web/docs/client.md with sockets and a clock of the test's own. It checks what a client asks
 // for and how long it waits, for each close code, error and notice. The test puts the clients
 // before this.
 const assert = require("node:assert");
