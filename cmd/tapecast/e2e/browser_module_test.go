@@ -149,7 +149,8 @@ func TestBrowserReadme(t *testing.T) {
 	g := start(t, config(k, strings.Replace(yaml, "SECRET", fmt.Sprintf("%q", secret), 1)))
 	code := strings.ReplaceAll(ofPage(t, readme, "/client.js"), "127.0.0.1:8080", g.public)
 	const before = `<!doctype html><title>tapecast</title><script>
-for (const name of ["log", "error"]) console[name] = (...all) => fetch("/said", { method: "POST", body: all.join(" ") });
+const said = (...all) => fetch("/said", { method: "POST", body: all.join(" ") });
+for (const name of ["log", "error"]) console[name] = said;
 onerror = (e) => console.log(e); onunhandledrejection = (e) => console.log(e.reason);
 </script><script type="module">
 `
