@@ -20,7 +20,8 @@ import (
 // key is accepted.
 func TestKnownTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := &config.Auth{Secret: testSecret, Leeway: 10 * time.Second}
+		public, _ := testEd25519(t)
+		cfg := &config.Auth{Secret: testSecret, PublicKey: public, Leeway: 10 * time.Second}
 		a, err := New(cfg, quiet)
 		if err != nil {
 			t.Fatal(err)
@@ -63,6 +64,15 @@ func TestKnownTokens(t *testing.T) {
 		if err := a.Reload(cfg); err != nil {
 			t.Fatal(err)
 		}
+		parse(long, 4, 8, nil)
+
+		// Where secrets alone check, a check is as quick as the memory.
+		alone := *cfg
+		alone.PublicKey = ""
+		if err := a.Reload(&alone); err != nil {
+			t.Fatal(err)
+		}
+		parse(long, 4, 8, nil)
 		parse(long, 4, 8, nil)
 
 		// A check that ends after its key was withdrawn leaves nothing behind.
@@ -131,7 +141,8 @@ func TestKnownBound(t *testing.T) {
 		t.Errorf("an identity has %d fields: what do they refer to (size)?", n)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		a, err := New(&config.Auth{Secret: testSecret}, quiet)
+		public, _ := testEd25519(t)
+		a, err := New(&config.Auth{Secret: testSecret, PublicKey: public}, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,6 +80,7 @@ func (a *Authenticator) joinLocked() {
 		}
 	}
 	a.keys.Store(keyset.NewSet(all))
+	a.secrets.Store(a.source == nil && a.service == nil && !slices.ContainsFunc(keyset.NewSet(all).Algorithms(), keyset.Public))
 	a.known.generation.Add(1)
 }
 
