@@ -12,9 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"github.com/valyala/fastjson"
 
 	"tapecast/rooms"
 	"tapecast/server/admin"
@@ -197,7 +194,7 @@ func (d *direct) add(r *http.Request, known map[string]*directRoom, name, value 
 		}
 		known[string(name)] = room
 	}
-	if !room.kind.binary && (fastjson.ValidateBytes(value) != nil || !utf8.Valid(value)) {
+	if !room.kind.binary && !jsontext.Valid(value) {
 		return fmt.Errorf("room %s: the value is not valid JSON", jsontext.Quoted(name))
 	}
 	feed := room.pattern.Feed

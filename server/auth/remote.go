@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/valyala/fastjson"
 
 	"tapecast/server/auth/verify"
 	"tapecast/server/config"
+	"tapecast/server/jsontext"
 )
 
 // A service that checks tokens (auth.verify) has the last word on each. Where there are keys, a token
@@ -166,7 +166,7 @@ func (c *claims) unverified(token string) error {
 		return nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) || fastjson.ValidateBytes(b) != nil {
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) || !jsontext.Valid(b) {
 		return nil
 	}
 	return c.readBut(b, "sub")

@@ -24,6 +24,20 @@ func TestTooDeep(t *testing.T) {
 	f(strings.Repeat("[],", 2*MaxDepth)+"[]", false) // one after the other
 }
 
+func TestValid(t *testing.T) {
+	for _, text := range []string{"{}", " [1,\t\r\n2]", `"\u0000\b"`, "\"\u00e9\"", "-1.5e3"} {
+		if !Valid([]byte(text)) {
+			t.Errorf("%q is JSON", text)
+		}
+	}
+	for _, text := range []string{"", "nan", `"\x"`, "01", "[1]2", "\"\xff\"", "\"\x00\"", "\"\x00\\b\"", "\"\\b\n\"",
+		"{\"a\\n\x1f\":1}"} {
+		if Valid([]byte(text)) {
+			t.Errorf("%q is not JSON", text)
+		}
+	}
+}
+
 func TestDoubled(t *testing.T) {
 	f := func(text, name string, twice bool) {
 		t.Helper()

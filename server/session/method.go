@@ -89,8 +89,7 @@ func (q *request) parse(p []byte) fault {
 			text: "parse error: nested more than " + strconv.Itoa(jsontext.MaxDepth) + " deep"}
 	}
 	v, err := q.parser.ParseBytes(p)
-	// The parser accepts some text that is not JSON, such as nan and unknown escapes.
-	if err != nil || fastjson.ValidateBytes(p) != nil {
+	if err != nil || !jsontext.Valid(p) {
 		return fault{code: wire.CodeParse, text: "parse error: the message is not valid JSON"}
 	}
 	switch v.Type() {

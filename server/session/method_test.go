@@ -211,7 +211,7 @@ func TestQuoted(t *testing.T) {
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{
 		`{"method":"ping","id":1}`, `{"method":"SUBSCRIBE","params":["prices"],"id":"a"}`, `[]`, `{"id":nan}`,
-		"{\"method\":\"\xff\"}",
+		"{\"method\":\"\xff\"}", "\"\x00\\b\"", "{\"method\":\"a\\n\x01\"}",
 		`{"method":"subscribe","params":{"rooms":["a","\ud800"],"since":{"a":{"epoch":"x","0":1}}},"id":null}`,
 		`{"id":"\ud800","method":"\udfff"}`,
 	} {

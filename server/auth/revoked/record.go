@@ -69,7 +69,7 @@ func parseValue(k kind, value []byte) (before int64, err error) {
 	if len(value) > maxValue {
 		return 0, errLong
 	}
-	if jsontext.TooDeep(value) || !utf8.Valid(value) {
+	if jsontext.TooDeep(value) || !jsontext.Valid(value) {
 		return 0, errObject
 	}
 	v, err := fastjson.ParseBytes(value)

@@ -39,6 +39,8 @@ func TestBadRecords(t *testing.T) {
 	f("user:42", `{"before":1,"before":1700000000000}`, ErrUser, "a field twice")
 	f("user:42", "{\"why\":\"\xff\"}", ErrUser, "not a JSON object")
 	f("user:42", strings.Repeat(" ", maxValue)+"{}", ErrUser, "longer than")
+	f("user:42", "{\"why\":\"\\n\x00\"}", ErrUser, "not a JSON object")
+	f("user:42", `{"why":nan}`, ErrUser, "not a JSON object")
 	f("user:42", strings.Repeat("[", 1000), ErrUser, "not a JSON object")
 	f("jti:a", `[]`, ErrToken, `key "jti:a", partition 0, offset`)
 	f("*", `{}`, nil, "before is missing")

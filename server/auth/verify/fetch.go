@@ -150,7 +150,7 @@ func parse(body []byte, user, claims []string) (a Answer, err error) {
 	}
 	var p fastjson.Parser
 	v, err := p.ParseBytes(body)
-	if err != nil {
+	if err != nil || !jsontext.Valid(body) {
 		return a, errors.New("its answer is not JSON")
 	}
 	if a.User, err = userAt(v, user); err != nil {

@@ -126,6 +126,9 @@ func TestParse(t *testing.T) {
 	f(`{"id":"a","c":[]}`, "id", "c", "its answer has no object at c (auth.verify.claims)")
 	f(`{"id":"a"}`, "id", "c.d", "its answer has no object at c.d (auth.verify.claims)")
 	f(``, "", "", "its answer is not JSON")
+	f("{\"id\":\"a\",\"b\":\"\\n\x00\"}", "id", "", "its answer is not JSON")
+	f(`{"id":"a","b":nan}`, "id", "", "its answer is not JSON")
+	f("{\"id\":\"\xff\"}", "id", "", "its answer is not JSON")
 	f(strings.Repeat("[", 40), "", "", "its answer nests deeper than 32 levels")
 }
 
