@@ -8,8 +8,8 @@
 // are services (services.go), which a registry.Registry starts, watches and stops:
 // ConnectionManager is the engine, ConnectionHandler answers clients, KafkaConsumer reads. A new
 // service is an entry of Server.services. Figures for operators are in metrics.go and the metrics_
-// files. Nothing is counted there: when /metrics is asked, each figure is taken from the part that
-// counts it.
+// files, and what each one is, in metrics.txt. Nothing is counted there: when /metrics is asked, each
+// figure is taken from the part that counts it.
 //
 // A client's request goes from its poller to the session.Handler, which the engine calls.
 //
@@ -25,9 +25,9 @@
 //	deploy    the alerts for Prometheus; a folder without code
 //
 // Some files are small parts of their own: drain.go spreads the closes when the node stops,
-// service_revocations.go closes connections whose tokens are revoked, a trimmer (watchdog.go) gives memory
-// back when it is quiet, debug.go is for measurements and tests (admin.direct), and echo.go is the server
-// of conformance suites.
+// service_revocations.go closes connections whose tokens are revoked, trimmer.go gives memory back when
+// the node is quiet, debug.go is for measurements and tests (admin.direct), and echo.go is the server of
+// conformance suites.
 //
 // server.tls makes the public port wss. ReloadCertificate, which SIGHUP calls, replaces the
 // certificate for new handshakes. The keys of session tickets stay, so earlier clients can resume.

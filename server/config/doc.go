@@ -6,7 +6,7 @@
 // and merges what is right through koanf: each source over the one before it, all over Default.
 // Then it checks what the types do not show. Every fault has its source (line, variable or flag),
 // its key and a remedy, and all faults are reported at once. A value that was refused keeps its
-// default, and its consequences are not reported. The sections are in config.go, config_parts.go,
+// default, and its consequences are not reported. The sections are in config.go, ingest.go, admin.go,
 // auth.go and limits.go, their defaults in defaults.go, and the checks of a section in the check_ file
 // of its name. A new key needs a field with its tag, a default, and a check if the type says too little.
 //
