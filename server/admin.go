@@ -40,10 +40,9 @@ func (s *Server) adminPort() *admin.Port {
 
 func (s *Server) writeAdminMetrics(m metricWriter) {
 	open := s.admin.Connections() + s.probes.Connections()
-	m.gauge("tapecast_admin_connections", "Connections to the internal port, and that of probes.", float64(open))
-	m.counter("tapecast_admin_connections_dropped_total", "Such connections closed because there were too many.",
-		s.adminDropped())
-	m.family("tapecast_admin_refused_total", "counter", "Requests that the internal port refused, by reason.")
+	put(m, "tapecast_admin_connections", open)
+	put(m, "tapecast_admin_connections_dropped_total", s.adminDropped())
+	m.family("tapecast_admin_refused_total")
 	for why := range admin.Refusals {
 		m.labelled("tapecast_admin_refused_total", "reason", why.String(), float64(s.gate.Refused(why)))
 	}

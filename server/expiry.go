@@ -112,6 +112,5 @@ func (s *Server) writeExpiryMetrics(m metricWriter) {
 	for of, at := range first {
 		left[of] = int64(time.Until(at).Seconds())
 	}
-	byKey(m, "tapecast_expires_in_seconds", "gauge", "Seconds until the first certificate of this part of the "+
-		"configuration expires; less than 0: since it has. Those of auth came with keys that check tokens.", "of", left)
+	byKey(m, "tapecast_expires_in_seconds", "of", left)
 }

@@ -19,39 +19,31 @@ import (
 
 func writeBuildInfo(m metricWriter) {
 	version, goVersion := Version()
-	m.family("tapecast_build_info", "gauge", "Always 1. Its labels are the version and the Go that built it.")
+	m.family("tapecast_build_info")
 	m.line("tapecast_build_info{version="+strconv.Quote(version)+",goversion="+strconv.Quote(goVersion)+"}", 1)
 }
 
 func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
-	m.gauge("tapecast_loops", "Loops: goroutines that own connections, and send.", float64(len(e.Loops)))
-	m.gauge("tapecast_pollers", "Pollers: goroutines that read what clients send.", float64(e.Pollers))
-	m.family("tapecast_loop_busy_seconds_total", "counter", "Time that a loop was awake, by the clock and not by "+
-		"CPU: time that others took of its processor counts. A loop that is always awake is full.")
+	put(m, "tapecast_loops", len(e.Loops))
+	put(m, "tapecast_pollers", e.Pollers)
+	m.family("tapecast_loop_busy_seconds_total")
 	for i := range e.Loops {
 		m.labelled("tapecast_loop_busy_seconds_total", "loop", strconv.Itoa(i), e.Loops[i].Busy.Seconds())
 	}
-	m.family("tapecast_loop_connections", "gauge", "Connections, by loop.")
+	m.family("tapecast_loop_connections")
 	for i := range e.Loops {
 		m.labelled("tapecast_loop_connections", "loop", strconv.Itoa(i), float64(e.Loops[i].Connections))
 	}
-	m.family("tapecast_pass_busy_seconds_total", "counter", "Time in the visits of passes, sends included, by the "+
-		"clock. Divided by tapecast_passes_total it is what a pass costs. Other work between the slices of a pass "+
-		"is not counted.")
-	m.line("tapecast_pass_busy_seconds_total", e.PassBusy.Seconds())
-	m.family("tapecast_send_frames", "histogram", "Frames of rooms that a send began. Sends that began none are "+
-		"not counted.")
-	m.histogram("tapecast_send_frames", "", &e.SendFrames, loop.UnitFrames, 1)
-	m.family("tapecast_send_bytes", "histogram", "Bytes that the kernel took of a send. With TLS, the bytes of one "+
-		"visit before encryption.")
-	m.histogram("tapecast_send_bytes", "", &e.SendBytes, loop.UnitBytes, 1)
-	m.family("tapecast_pass_duration_seconds", "histogram", "Time of a pass from its first member to its last.")
-	m.histogram("tapecast_pass_duration_seconds", "", &e.PassTimes, loop.UnitPass, 1e9)
-	m.family("tapecast_pass_members", "histogram", "Members that a pass visited.")
-	m.histogram("tapecast_pass_members", "", &e.PassMembers, loop.UnitMembers, 1)
-	m.family("tapecast_freshness_seconds", "histogram", "Time from a record's Kafka timestamp to the send of its "+
-		"message, for each member, by topic. Of many messages in one send, half count as the first and half as the "+
-		"last. Snapshots, members that resume and members with a rate are not counted.")
+	put(m, "tapecast_pass_busy_seconds_total", e.PassBusy.Seconds())
+	one := func(name string, h *loop.Histogram, unit uint64, per float64) {
+		m.family(name)
+		m.histogram(name, "", h, unit, per)
+	}
+	one("tapecast_send_frames", &e.SendFrames, loop.UnitFrames, 1)
+	one("tapecast_send_bytes", &e.SendBytes, loop.UnitBytes, 1)
+	one("tapecast_pass_duration_seconds", &e.PassTimes, loop.UnitPass, 1e9)
+	one("tapecast_pass_members", &e.PassMembers, loop.UnitMembers, 1)
+	m.family("tapecast_freshness_seconds")
 	for i, f := range feeds {
 		m.histogram("tapecast_freshness_seconds", "topic="+strconv.Quote(f.Topic()), &e.Ages[i], loop.UnitAge, 1e3)
 	}
@@ -67,18 +59,15 @@ func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
 	for _, p := range s.catalog.Patterns() {
 		byName[p.Class.Name] = lags[p.Class]
 	}
-	each := func(name, help string, value func(loop.Lag) float64) {
-		m.family(name, "gauge", help)
+	each := func(name string, value func(loop.Lag) float64) {
+		m.family(name)
 		for _, k := range slices.Sorted(maps.Keys(byName)) {
 			m.labelled(name, "class", k, value(byName[k]))
 		}
 	}
-	each("tapecast_lagging_members", "Members that lack something because their socket takes no more bytes or their "+
-		"turn has not come, by class.", func(l loop.Lag) float64 { return float64(l.Members) })
-	each("tapecast_lag_bytes", "The most bytes that one lagging member lacks, by class.",
-		func(l loop.Lag) float64 { return float64(l.Bytes) })
-	each("tapecast_lag_seconds", "Age of the oldest message that a lagging member lacks, by Kafka's timestamp, by "+
-		"class.", func(l loop.Lag) float64 { return l.Age.Seconds() })
+	each("tapecast_lagging_members", func(l loop.Lag) float64 { return float64(l.Members) })
+	each("tapecast_lag_bytes", func(l loop.Lag) float64 { return float64(l.Bytes) })
+	each("tapecast_lag_seconds", func(l loop.Lag) float64 { return l.Age.Seconds() })
 }
 
 // goMemory lists the Go runtime's figures of memory that is not returned to the system, by part.
@@ -125,9 +114,7 @@ func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.Recal
 }
 
 func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
-	byKey(m, "tapecast_memory_bytes", "gauge", "Memory by part. Connections, memberships and rooms are estimated "+
-		"from their number, kafka_queues from the mean record. Tapes, last_values, recall and incoming are "+
-		"counted. The others are Go's own figures, heap_other without what is counted before.", "part", parts)
+	byKey(m, "tapecast_memory_bytes", "part", parts)
 }
 
 // histogram writes the series of one histogram, divided by per. labels are its own, without braces.
@@ -149,18 +136,13 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 }
 
 func (s *Server) writeWatchMetrics(m metricWriter) {
-	m.gauge("tapecast_standing", "Goroutines with a heartbeat that have been in one turn for a second or more: "+
-		"acceptor, TLS workers, pollers, loops, appenders, readers, recaller, time look-ups.",
-		float64(s.watchdog.standing()))
+	put(m, "tapecast_standing", s.watchdog.standing())
 }
 
 func (s *Server) writeLogMetrics(m metricWriter) {
-	m.counter("tapecast_log_dropped_total", "Log lines that were not written: the log's reader was too slow, or "+
-		"writing failed.", s.logDropped())
-	m.counter("tapecast_log_errors_total", "Log lines that were dropped because writing failed.",
-		s.security.File().Failed()+logging.QueueOf(s.log).Failed())
-	m.counter("tapecast_security_suppressed_total", "Security events without a line of their own because too many "+
-		"were of their kind and address.", s.security.Suppressed())
+	put(m, "tapecast_log_dropped_total", s.logDropped())
+	put(m, "tapecast_log_errors_total", s.security.File().Failed()+logging.QueueOf(s.log).Failed())
+	put(m, "tapecast_security_suppressed_total", s.security.Suppressed())
 }
 
 func (s *Server) logDropped() uint64 {

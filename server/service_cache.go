@@ -51,18 +51,13 @@ func (s *Server) cache() *registry.Service {
 
 func (s *Server) writeSharedMetrics(m metricWriter) {
 	is := s.auth.Shared()
-	m.counter("tapecast_redis_hits_total", "Tokens that auth.redis says another node has asked about.", is.Hits)
-	m.counter("tapecast_redis_misses_total", "Tokens that were looked up in auth.redis, and are not there.", is.Misses)
-	m.counter("tapecast_redis_skipped_total", "Tokens that were not looked up there, because Redis fails or too "+
-		"little time was left.", is.Skipped)
-	m.counter("tapecast_redis_failed_total", "Commands to auth.redis that failed: look-ups, stores, and those that "+
-		"try it each second.", is.Failed)
-	m.counter("tapecast_redis_forged_total", "Entries of auth.redis that were refused, since no gateway with "+
-		"auth.redis.secret has stored them.", is.Forged)
-	m.counter("tapecast_redis_over_total", "Entries of auth.redis that were not used, since their time is over, or "+
-		"further ahead than it can be.", is.Over)
-	m.counter("tapecast_redis_stored_total", "Answers of auth.verify that were stored for other nodes.", is.Stored)
-	m.counter("tapecast_redis_lost_total", "Answers of auth.verify that were not stored: too large, too many at a "+
-		"time, or Redis did not take them.", is.Lost)
-	m.gauge("tapecast_redis_waiting", "Answers of auth.verify that wait to be stored.", float64(is.Waiting))
+	put(m, "tapecast_redis_hits_total", is.Hits)
+	put(m, "tapecast_redis_misses_total", is.Misses)
+	put(m, "tapecast_redis_skipped_total", is.Skipped)
+	put(m, "tapecast_redis_failed_total", is.Failed)
+	put(m, "tapecast_redis_forged_total", is.Forged)
+	put(m, "tapecast_redis_over_total", is.Over)
+	put(m, "tapecast_redis_stored_total", is.Stored)
+	put(m, "tapecast_redis_lost_total", is.Lost)
+	put(m, "tapecast_redis_waiting", is.Waiting)
 }

@@ -126,20 +126,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 func (s *Server) writeRevocationMetrics(m metricWriter) {
 	list, read := s.handler.Revoked().Stats(), s.replicaStats()
-	m.gauge("tapecast_revocations", "Users and tokens that are revoked.", float64(list.Entries))
-	m.gauge("tapecast_revocations_lost", "Records of auth.revocations that do not hold since there are too many.",
-		float64(list.Lost))
-	m.gauge("tapecast_revocations_bad", "Keys of auth.revocations whose newest record is not understood.",
-		float64(list.Bad))
-	m.counter("tapecast_revocations_bad_total", "Records of auth.revocations that were not understood.",
-		list.BadRecords)
-	m.counter("tapecast_revocations_read_total", "Records of auth.revocations that were read, also again.",
-		list.Records)
-	m.counter("tapecast_revocations_readings_total", "Times that auth.revocations was read from its beginning.",
-		read.Readings)
-	m.counter("tapecast_revocations_refused_total", "Tokens that were refused because they are revoked.", list.Refused)
-	m.counter("tapecast_revocations_closed_total", "Connections closed because their token was revoked, or by "+
-		"POST /disconnect.", list.Closed)
-	m.gauge("tapecast_revocations_stale_seconds", "For how long it is not known that all of auth.revocations was read.",
-		read.Stale.Seconds())
+	put(m, "tapecast_revocations", list.Entries)
+	put(m, "tapecast_revocations_lost", list.Lost)
+	put(m, "tapecast_revocations_bad", list.Bad)
+	put(m, "tapecast_revocations_bad_total", list.BadRecords)
+	put(m, "tapecast_revocations_read_total", list.Records)
+	put(m, "tapecast_revocations_readings_total", read.Readings)
+	put(m, "tapecast_revocations_refused_total", list.Refused)
+	put(m, "tapecast_revocations_closed_total", list.Closed)
+	put(m, "tapecast_revocations_stale_seconds", read.Stale.Seconds())
 }

@@ -126,9 +126,7 @@ func (s *Server) writeShown(m metricWriter) {
 	if !s.cfg.Server.TLS.AsksClients() {
 		return
 	}
-	m.family("tapecast_tls_client_certificates_total", "counter", "TLS handshakes in which the client was asked for a "+
-		"certificate, by what it has shown: a good one (good), none (none, or missing where one is required), or one "+
-		"that was refused: expired, of an unknown issuer (unknown_ca), not for clients (usage), malformed (invalid).")
+	m.family("tapecast_tls_client_certificates_total")
 	for how := range certEnds {
 		m.labelled("tapecast_tls_client_certificates_total", "outcome", how.String(), float64(s.shown[how].Load()))
 	}

@@ -73,9 +73,9 @@ func New(
 		claim:      cfg.Limits.Claim,
 		maxEarly:   cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
-		authTime: newTiming("tapecast_auth_seconds", "Time to check one token.", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
+		authTime: newTiming("tapecast_auth_seconds", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
 			500e-6, 1e-3, 5e-3, 25e-3),
-		joinTime: newTiming("tapecast_join_seconds", "Time from the token to auto_subscribed.", 100e-6, 250e-6, 500e-6,
+		joinTime: newTiming("tapecast_join_seconds", 100e-6, 250e-6, 500e-6,
 			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
 		begun: time.Now(), wall: time.Now, revoked: newRevoked(&cfg.Auth, log),
 	}

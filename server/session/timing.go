@@ -9,13 +9,13 @@ import (
 // Timing is a histogram in seconds, with `le` buckets, which histogram_quantile needs.
 type Timing struct {
 	*metrics.PrometheusHistogram
-	Name, Help string
-	set        *metrics.Set // of this one
+	Name string
+	set  *metrics.Set // of this one
 }
 
-func newTiming(name, help string, bounds ...float64) Timing {
+func newTiming(name string, bounds ...float64) Timing {
 	set := metrics.NewSet()
-	return Timing{set.NewPrometheusHistogramExt(name, bounds), name, help, set}
+	return Timing{set.NewPrometheusHistogramExt(name, bounds), name, set}
 }
 
 // Write writes its lines in the Prometheus form, without help and type.
