@@ -187,22 +187,21 @@ func badMoments(t *testing.T, g *gateway) {
 // halfHandshakes leaves upgrade requests incomplete until the gateway closes them.
 func halfHandshakes(t *testing.T, g *gateway, n int) {
 	t.Helper()
-	for _, part := range []string{"", "G", "GET /ws HTTP/1.1\r\nHost: x\r\nUpgr"} {
-		var conns []net.Conn
-		for range n {
-			c, err := net.Dial("tcp", g.public)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			io.WriteString(c, part)
-			conns = append(conns, c)
+	var conns []net.Conn
+	parts := []string{"", "G", "GET /ws HTTP/1.1\r\nHost: x\r\nUpgr"}
+	for i := range n * len(parts) {
+		c, err := net.Dial("tcp", g.public)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, c := range conns {
-			c.SetReadDeadline(time.Now().Add(patience))
-			if b, err := io.ReadAll(c); err != nil || len(b) > 0 && !bytes.HasPrefix(b, []byte("HTTP/1.1 408")) {
-				t.Fatalf("half a handshake %q ended with %q, %v", part, b, err)
-			}
+		defer c.Close()
+		io.WriteString(c, parts[i%len(parts)])
+		conns = append(conns, c)
+	}
+	for i, c := range conns {
+		c.SetReadDeadline(time.Now().Add(patience))
+		if b, err := io.ReadAll(c); err != nil || len(b) > 0 && !bytes.HasPrefix(b, []byte("HTTP/1.1 408")) {
+			t.Fatalf("half a handshake %q ended with %q, %v", parts[i%len(parts)], b, err)
 		}
 	}
 	for _, whole := range []struct{ request, status string }{

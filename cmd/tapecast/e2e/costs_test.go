@@ -52,6 +52,7 @@ func push(c *client, id int, method string, params any) {
 // TestSnapshotToggled: a client joins and leaves a large room as often as it may send. It is
 // given a snapshot now and then, not each time. The limits are the defaults.
 func TestSnapshotToggled(t *testing.T) {
+	besideOthers(t)
 	k := fakeCluster(t)
 	for _, topic := range []string{"quotes", "ticks", "mine"} {
 		k.topic(t, topic, 1)

@@ -20,10 +20,9 @@ import (
 // that it prints, watch. Every one of a demo user's seven rooms carries something within 15
 // seconds, and Ctrl-C ends it.
 func TestDemo(t *testing.T) {
-	t.Setenv("TAPECAST_SERVER_DRAIN", "4s") // of 20 s: clients are closed over all of it
 	began := time.Now()
-	g := launch(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "debug")
-	g.ready()
+	// A drain of 4 s, not 20: clients are closed over all of it.
+	g, home := demo(t, []string{"TAPECAST_SERVER_DRAIN=4s"}, "--log-level", "debug")
 	t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
 	var token string
 	eventually(t, patience, "the demo's token", func() bool {
@@ -79,7 +78,7 @@ func TestDemo(t *testing.T) {
 		return slices.ContainsFunc(frames, func(f frame) bool { return string(f.data) == `{"text":"by hand"}` })
 	})
 	watched(t, g, token)
-	measured(t, g)
+	measured(t, g, home)
 	for _, c := range []*client{a, b} {
 		c.check()
 	}
@@ -91,9 +90,8 @@ func TestDemo(t *testing.T) {
 	if err := g.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	g.ended(6*time.Second, 0)
-	if _, err := os.Stat(filepath.Join(suite.dir, "config", "tapecast",
-		"demo.broker")); !errors.Is(err, fs.ErrNotExist) {
+	g.ended(20*time.Second, 0)
+	if _, err := os.Stat(filepath.Join(home, "tapecast", "demo.broker")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the address of a broker that is gone: %v", err)
 	}
 	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
@@ -124,14 +122,10 @@ func watched(t *testing.T, g *gateway, token string) {
 }
 
 // measured runs the bench against the demo without a flag for keys or for publishing.
-func measured(t *testing.T, g *gateway) {
+func measured(t *testing.T, g *gateway, home string) {
 	t.Helper()
 	if raceEnabled {
 		return // it is another binary, and not part of what the race detector covers
-	}
-	bin := filepath.Join(suite.dir, "tapecast-bench")
-	if out, err := exec.Command("go", "build", "-o", bin, "tapecast/cmd/tapecast-bench").CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the bench: %v\n%s", err, out)
 	}
 	for _, args := range [][]string{
 		{"fanout", "--rooms", "prices", "--orders", "20", "--orders-clients", "3"},
@@ -139,9 +133,9 @@ func measured(t *testing.T, g *gateway) {
 		{"private"}, {"keyed", "--group", "2"},
 		{"mixed", "--symbols", "10", "--symbol-rate", "50", "--order-rate", "20"},
 	} {
-		cmd := exec.Command(bin, append(args, "--target", g.url(), "--admin", "http://"+g.admin, "--clients", "5",
-			"--warmup", "0s", "--duration", "1s", "--json", "--quiet")...)
-		cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(suite.dir, "config"))
+		cmd := exec.Command(builtBench(t), append(args, "--target", g.url(), "--admin", "http://"+g.admin,
+			"--clients", "5", "--warmup", "0s", "--duration", "1s", "--json", "--quiet")...)
+		cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home)
 		out, err := cmd.Output()
 		var res struct {
 			Legs []demoLeg

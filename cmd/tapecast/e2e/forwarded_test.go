@@ -73,6 +73,7 @@ func TestForwardedFor(t *testing.T) {
 // TestConnectRates: clients of an address that come too fast are told 429, and those of all 503, both
 // with the time after which they are let in.
 func TestConnectRates(t *testing.T) {
+	besideOthers(t)
 	g := start(t, config(nil, `
 limits: {connects_per_address: 0.4, connects_per_second: 1}
 rooms: [{match: "trades", class: stream}]

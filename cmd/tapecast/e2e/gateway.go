@@ -23,10 +23,11 @@ const secret = "an end-to-end test's own secret: 32+"
 // adminToken is the token of all gateways' internal ports, also of the demo's.
 const adminToken = "an-end-to-end-tests-own-admin-token"
 
-// adminTokenFile returns the file of that token, where the demo looks for its own.
-func adminTokenFile() string {
-	return filepath.Join(suite.dir, "config", "tapecast", "demo.admin-token")
-}
+// adminTokenFile returns the file of that token.
+func adminTokenFile() string { return adminTokenIn(filepath.Join(suite.dir, "config")) }
+
+// adminTokenIn returns where a demo looks for its token that keeps its files in home.
+func adminTokenIn(home string) string { return filepath.Join(home, "tapecast", "demo.admin-token") }
 
 // gateway is a running `tapecast run`.
 type gateway struct {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -81,12 +82,11 @@ func TestReboundPage(t *testing.T) {
 // TestBenchOfDemo: `tapecast run --direct` and tapecast-bench find each other's keys with
 // nothing given by hand, and give nothing to others.
 func TestBenchOfDemo(t *testing.T) {
-	t.Setenv("TAPECAST_INGEST_MARKET", "false") // what is appended stands alone
-	t.Setenv("TAPECAST_SERVER_DRAIN", "100ms")
-	g := launch(t, "run", "--direct", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	g.ready()
+	besideOthers(t)
+	g, home := demo(t, []string{"TAPECAST_INGEST_MARKET=false", // what is appended stands alone
+		"TAPECAST_SERVER_DRAIN=100ms"}, "--direct")
 	fanout := []string{"fanout", "--direct", "--rooms", "trades", "--rate", "20"}
-	out, errs, code := g.measured(t, demoHome(), fanout...)
+	out, errs, code := g.measured(t, home, fanout...)
 	var res struct {
 		Legs []struct{ Want, Unique int64 }
 	}
@@ -104,11 +104,9 @@ func TestBenchOfDemo(t *testing.T) {
 // TestObserveDemo: the demo's generated market is measured with nothing given by hand. Elsewhere
 // no key is found, and the error says which is needed.
 func TestObserveDemo(t *testing.T) {
-	t.Setenv("TAPECAST_SERVER_DRAIN", "100ms")
-	g := launch(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	g.ready()
+	g, home := demo(t, []string{"TAPECAST_SERVER_DRAIN=100ms"})
 	observe := []string{"observe", "--rooms", "prices,trades"}
-	out, errs, code := g.measured(t, demoHome(), observe...)
+	out, errs, code := g.measured(t, home, observe...)
 	var seen struct {
 		Messages  int64
 		Breaks    int64 `json:"chain_breaks"`
@@ -126,8 +124,37 @@ func TestObserveDemo(t *testing.T) {
 	}
 }
 
-// demoHome returns where the demo keeps its files.
-func demoHome() string { return filepath.Join(suite.dir, "config") }
+// demo runs a gateway without a configuration. home is where it keeps its files, which no other has.
+func demo(t *testing.T, env []string, args ...string) (g *gateway, home string) {
+	t.Helper()
+	home = t.TempDir()
+	if err := writeAdminToken(adminTokenIn(home)); err != nil {
+		t.Fatal(err)
+	}
+	g = launchWith(t, append(env, "XDG_CONFIG_HOME="+home),
+		append([]string{"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)
+	g.ready()
+	return g, home
+}
+
+// builtBench returns the program tapecast-bench. It is built on first use.
+func builtBench(t *testing.T) string {
+	t.Helper()
+	program, err := buildBench()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+var buildBench = sync.OnceValues(func() (program string, err error) {
+	program = filepath.Join(suite.dir, "tapecast-bench")
+	out, err := exec.Command("go", "build", "-o", program, "tapecast/cmd/tapecast-bench").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("cannot build the bench: %w\n%s", err, out)
+	}
+	return program, err
+})
 
 // measured runs a measurement of tapecast-bench with three clients for a second. home is where
 // it looks for the demo's files.

@@ -91,17 +91,6 @@ func TestLogFigures(t *testing.T) {
 	}
 }
 
-// builtBench returns the program tapecast-bench.
-func builtBench(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(suite.dir, "tapecast-bench")
-	build := exec.Command("go", "build", "-o", program, "tapecast/cmd/tapecast-bench")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the bench: %v\n%s", err, out)
-	}
-	return program
-}
-
 // loggingTo runs a gateway whose log goes to a file, with its security events. The bench may
 // publish to it. Its addresses are those that the demo prints. file is its configuration.
 func loggingTo(t *testing.T, log *os.File) (g *gateway, file string) {

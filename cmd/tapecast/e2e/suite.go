@@ -22,7 +22,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	suite.dir = dir
-	if err := writeAdminToken(); err != nil {
+	if err := writeAdminToken(adminTokenFile()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -38,11 +38,11 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-func writeAdminToken() error {
-	if err := os.MkdirAll(filepath.Dir(adminTokenFile()), 0o700); err != nil {
+func writeAdminToken(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(adminTokenFile(), []byte(adminToken), 0o600)
+	return os.WriteFile(file, []byte(adminToken), 0o600)
 }
 
 // suite is what all tests share.

@@ -35,7 +35,8 @@ type faultRun struct {
 
 // TestKafkaFaults: three real brokers. One is killed, all are down and come back, a leader is
 // moved, partitions are added, the topic is deleted and created again. The clients stay
-// connected, and get every record once.
+// connected, and get every record once. It waits for minutes, and should be among the first of the
+// parallel tests: go test starts those with the last file.
 func TestKafkaFaults(t *testing.T) {
 	besideOthers(t)
 	k := threeBrokers(t)
