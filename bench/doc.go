@@ -57,7 +57,8 @@
 // (fanout_check.go), and an incident in package worker, as those of slow, churn, storm and abuse.
 // Any other scenario is a file here (handshake.go is a short one) or a package (resumes): a config
 // with a check, a function that runs it, a result that writes itself as text. Its command is a file
-// of cmd/tapecast-bench. Every command is named in a group of main.go there.
+// of cmd/tapecast-bench. There every command is named in a group of main.go, and has its words in
+// commands.txt.
 //
 // A file in bench/scenarios holds a command's flags, so that a load with a meaning (a trading day,
 // a published test) is measured in the same way again: tapecast-bench run FILE.yaml.

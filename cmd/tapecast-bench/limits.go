@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,12 +18,7 @@ func rampCommand() *cobra.Command {
 	c := bench.RampConfig{Fanout: bench.FanoutConfig{Rooms: []string{"trades"}, Fields: aSymbol, Pace: time.Millisecond,
 		Duration: 5 * time.Second}}
 	var rates []float64
-	cmd := measuring(&cobra.Command{
-		Use:   "ramp",
-		Short: "Raise the rate or the clients in steps, up to the first step that is not held",
-		Example: `  tapecast-bench ramp --secret-file key --direct --clients 5000 --rates 50,100,200,400,800 --slo 100ms
-  tapecast-bench ramp --secret-file key --direct --rate 20 --client-steps 1000,5000,10000,15000`,
-	}, &t, &c.Fanout.Target, &c.Fanout.Log, func(ctx context.Context) (*bench.RampResult, error) {
+	cmd := measuring("ramp", &t, &c.Fanout.Target, &c.Fanout.Log, func(ctx context.Context) (*bench.RampResult, error) {
 		c.Rates = rates
 		if len(c.Clients) == 0 && len(rates) == 0 {
 			c.Rates = []float64{50, 100, 200, 400, 800}
@@ -44,11 +40,9 @@ func rampCommand() *cobra.Command {
 func idleCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.IdleConfig
-	cmd := measuring(&cobra.Command{
-		Use:     "idle",
-		Short:   "Measure the memory of connections that have nothing to do",
-		Example: `  tapecast-bench idle --secret-file key --steps 2000,6000,10000,14000,18000 --touch --direct`,
-	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.IdleResult, error) { return bench.Idle(ctx, c) })
+	cmd := measuring("idle", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.IdleResult, error) {
+		return bench.Idle(ctx, c)
+	})
 	t.addPublishing(cmd)
 	f := cmd.Flags()
 	f.IntSliceVar(&c.Steps, "steps", []int{2000, 6000, 10000, 14000, 18000},
@@ -64,12 +58,7 @@ func idleCommand() *cobra.Command {
 
 func stormCommand() *cobra.Command {
 	storm := &bench.StormConfig{}
-	return fanoutLike(&cobra.Command{
-		Use:   "storm",
-		Short: "Cut all connections at once, and measure how clients come back",
-		Example: `  # once all at once, once spread over five seconds, each going on where it was
-  tapecast-bench storm --secret-file key --direct --clients 10000 --rate 5 --jitter 0,5s --resume`,
-	}, bench.FanoutConfig{
+	return fanoutLike("storm", bench.FanoutConfig{
 		Clients: 10_000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Storm: storm, Duration: 20 * time.Second,
 		Check: true, Pace: time.Millisecond,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
@@ -87,12 +76,7 @@ func stormCommand() *cobra.Command {
 }
 
 func slowCommand() *cobra.Command {
-	return fanoutLike(&cobra.Command{
-		Use:   "slow",
-		Short: "Add clients that stop reading or read slowly, and measure the others",
-		Example: `  tapecast-bench slow --secret-file key --direct --clients 8000 --stalled 1000 --slow 1000 \
-      --slow-rate 2000 --rate 200`,
-	}, bench.FanoutConfig{
+	return fanoutLike("slow", bench.FanoutConfig{
 		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 100, Duration: 20 * time.Second, Check: true,
 		Pace:    time.Millisecond,
 		Stalled: 100, Slow: 100, Paired: true,
@@ -105,12 +89,7 @@ func slowCommand() *cobra.Command {
 
 func churnCommand() *cobra.Command {
 	churn := &bench.ChurnConfig{}
-	return fanoutLike(&cobra.Command{
-		Use:   "churn",
-		Short: "Make clients leave their rooms and join them again while messages flow",
-		Example: `  tapecast-bench churn --secret-file key --direct --clients 5000 --share 0.2 --leaves 200 \
-      --away 2s --resume`,
-	}, bench.FanoutConfig{
+	return fanoutLike("churn", bench.FanoutConfig{
 		Clients: 1000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 50, Check: true, Pace: time.Millisecond,
 		Churn: churn,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
@@ -125,12 +104,7 @@ func churnCommand() *cobra.Command {
 
 func soakCommand() *cobra.Command {
 	soak := &bench.SoakConfig{}
-	return fanoutLike(&cobra.Command{
-		Use:   "soak",
-		Short: "Run for hours, and watch memory, CPU and latency",
-		Example: `  tapecast-bench soak --secret-file key --direct --clients 5000 --rate 50 --duration 8h \
-      --every 1m --most-growth 1048576`,
-	}, bench.FanoutConfig{
+	return fanoutLike("soak", bench.FanoutConfig{
 		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: time.Hour, Check: true, Pace: time.Millisecond,
 		Soak: soak,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
@@ -145,38 +119,10 @@ func soakCommand() *cobra.Command {
 // aSymbol is the member that the route of market.trades needs in a value.
 const aSymbol = `"s":"BENCH"`
 
-var abuseLong = `Ordinary clients share a room and send the method ping once a second. A few new ones connect
-meanwhile. Hostile clients do one kind of harm during the window, in a process of their own.
-One that is closed comes back after 100 ms.
-
-With --paired each run is made twice. First the hostile process writes to a sink, which reads
-and does nothing. Then it attacks the gateway. So both runs have what the hostile clients
-take from the machine's cores. They and the sink run only when no other process wants their
-core (SCHED_IDLE), as if they had machines of their own. The gateway must be at 127.0.0.1:
-nothing else is attacked.
-
-Kinds:
-` + hostile.KindsHelp() + `
-The demands on a gateway are printed as met or missed. Others' pings, messages and handshakes
-take at most 50 ms (p99), or 3 times as long as beside the sink, whichever is more. Resident
-memory grows by at most 16 MB. Every ping is answered. A limit is counted. The exit code is 3
-if an ordinary client lost a message, got one twice, or was closed.`
-
 func abuseCommand() *cobra.Command {
 	x := &bench.AbuseConfig{}
 	token := true
-	cmd := fanoutLike(&cobra.Command{
-		Use:   "abuse",
-		Short: "Attack with hostile clients, and measure what ordinary clients notice",
-		Long:  abuseLong,
-		Example: `  # the gateway on the first core, everything else on the second, each three times beside a sink
-  taskset -c 0 tapecast run --config bench/gateway.yaml
-  taskset -c 1 tapecast-bench abuse --secret-file key --direct --kind pings --paired --runs 3
-
-  # fifty connections from ten addresses, without tokens, over TLS
-  taskset -c 1 tapecast-bench abuse --secret-file key --direct --target wss://127.0.0.1:8443/ws --ca cert.pem \
-    --kind continuations --hostile 50 --hostile-addresses 10 --hostile-token=false --paired`,
-	}, bench.FanoutConfig{
+	cmd := fanoutLike("abuse", bench.FanoutConfig{
 		Clients: 2000, Rooms: []string{"trades"}, Fields: aSymbol, Rate: 20, Duration: 30 * time.Second,
 		Check: true, Pace: time.Millisecond, Abuse: x,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
@@ -195,6 +141,7 @@ func abuseCommand() *cobra.Command {
 		f.DurationVar(&x.PingEvery, "ping-every", time.Second, "time between two pings of an ordinary client")
 		f.Float64Var(&x.Newcomers, "newcomers", 5, "new `connections` a second meanwhile; below 0: none")
 	})
+	cmd.Long = strings.Replace(cmd.Long, "{kinds}", strings.TrimRight(hostile.KindsHelp(), "\n"), 1)
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		x.Anonymous = !token
@@ -203,36 +150,11 @@ func abuseCommand() *cobra.Command {
 	return cmd
 }
 
-const resumesLong = `Clients come back after a while. Each connects, asks to resume from a position that lies
---least to --most records back, and waits until it has every record from there on. Latency is
-counted from when a client was due to come. Each run is made twice: alone, and beside --greedy
-clients that ask for everything again and again, and --stalled clients that ask for
-everything once and do not read it. These live in processes of their own, and the gateway
-must be at 127.0.0.1.
-
-The topic is first filled up to --records. It must feed --room with each of its records, and
-nobody else may write to it meanwhile. The gateway must read the records again from Kafka. So
-the measurement starts only when it no longer holds the last --least records in memory.
-
-The demands on a gateway are printed as met or missed. All clients succeed. The p99 beside
-greedy clients is at most 3 times the p99 alone. The bytes read again are at most 3 times what
-the honest clients need, plus the budgets of the hostile users (--budget, the gateway's
-limits.recall_bytes). The exit code is 3 if a client did not get what it lacked.`
-
 func resumesCommand() *cobra.Command {
 	t := targetFlags{Target: bench.Target{Topic: "market.trades"}}
 	c := resumes.Config{}
 	budget := int64(256)
-	cmd := measuring(&cobra.Command{
-		Use:   "resumes",
-		Short: "Make clients resume from what only Kafka still has, alone and beside greedy ones",
-		Long:  resumesLong,
-		Example: `  # three runs; the gateway reads market.trades of that broker
-  tapecast-bench resumes --secret-file key --brokers localhost:9092 --greedy 10 --stalled 2 --runs 3
-
-  # the greedy ones ask for a room of their own, which has next to nothing of all that is read for it
-  tapecast-bench resumes --secret-file key --brokers localhost:9092 --greedy 10 --greedy-room 'trades:{user}'`,
-	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*resumes.Result, error) {
+	cmd := measuring("resumes", &t, &c.Target, &c.Log, func(ctx context.Context) (*resumes.Result, error) {
 		c.Budget = budget << 20
 		return resumes.Measure(ctx, c)
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -107,6 +108,27 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	hidden("hostile", hostile.Run)
 	hidden("sink", hostile.RunSink)
 	return root
+}
+
+// commandText has the words of each command: its use in a line that begins with #, what it does, more
+// of that, and after "Example:" how it is called.
+//
+//go:embed commands.txt
+var commandText string
+
+// command returns the command of that name, with its words and nothing else.
+func command(name string) *cobra.Command {
+	for _, text := range strings.Split("\n"+commandText, "\n# ")[1:] {
+		use, text, _ := strings.Cut(text, "\n")
+		if use != name && !strings.HasPrefix(use, name+" ") {
+			continue
+		}
+		text, example, _ := strings.Cut(text, "\n\nExample:\n")
+		short, long, _ := strings.Cut(text, "\n\n")
+		return &cobra.Command{Use: use, Short: short, Long: strings.TrimSpace(long),
+			Example: strings.TrimRight(example, "\n")}
+	}
+	panic("BUG: commands.txt has no command " + name)
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -60,6 +60,23 @@ func TestHelpHidesWorkers(t *testing.T) {
 	}
 }
 
+// TestCommandTexts: each command that is shown has its words in commands.txt, and an example, and no
+// words are left over.
+func TestCommandTexts(t *testing.T) {
+	shown := 0
+	for _, c := range newRoot(nil, nil, nil).Commands() {
+		if c.Hidden {
+			continue
+		}
+		if shown++; c.Short == "" || !strings.HasPrefix(c.Example, "  ") || strings.Contains(c.Long, "{kinds}") {
+			t.Errorf("%s: %q %q %q", c.Use, c.Short, c.Long, c.Example)
+		}
+	}
+	if n := strings.Count("\n"+commandText, "\n# "); n != shown {
+		t.Errorf("words of %d commands, and %d are shown", n, shown)
+	}
+}
+
 // The hidden subcommands are the processes that the library starts.
 func TestHiddenSubcommands(t *testing.T) {
 	for _, name := range []string{"worker", "rawsend", "hostile", "sink"} {

@@ -16,11 +16,11 @@ import (
 
 // fanoutLike makes a subcommand that runs bench.Fanout. c holds its fixed settings and the
 // defaults of its flags. more adds further flags. topic is the default of --topic.
-func fanoutLike(cmd *cobra.Command, c bench.FanoutConfig, topic string,
+func fanoutLike(name string, c bench.FanoutConfig, topic string,
 	more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
 	t := targetFlags{Target: bench.Target{Topic: topic}}
-	c.Scenario = cmd.Name()
-	measuring(cmd, &t, &c.Target, &c.Log, func(ctx context.Context) (res *bench.FanoutResult, err error) {
+	c.Scenario = name
+	cmd := measuring(name, &t, &c.Target, &c.Log, func(ctx context.Context) (res *bench.FanoutResult, err error) {
 		if c.Template, err = templateOf(c.Template); err != nil {
 			return nil, err
 		}
@@ -88,18 +88,8 @@ func addPace(f *pflag.FlagSet, c *bench.FanoutConfig) {
 }
 
 func fanoutCommand() *cobra.Command {
-	return fanoutLike(&cobra.Command{
-		Use:   "fanout",
-		Short: "Measure messages to many clients: rate, loss, order, latency, CPU per message",
-		Example: `  # 400 bare messages a second to 10,000 clients, past Kafka, three runs
-  tapecast-bench fanout --secret-file key --direct --bare --clients 10000 --rate 400 --duration 20s --runs 3
-
-  # against a bare send loop over as many sockets, alternately
-  tapecast-bench fanout --secret-file key --direct --bare --clients 10000 --rate 5 --duration 20s --runs 3 --baseline
-
-  # through Kafka
-  tapecast-bench fanout --secret-file key --brokers localhost:9092 --topic market.ticker --rate 100 --clients 1000`,
-	}, bench.FanoutConfig{Pace: time.Millisecond}, "", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
+	config := bench.FanoutConfig{Pace: time.Millisecond}
+	return fanoutLike("fanout", config, "", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addRooms(f, c)
 		f.BoolVar(&c.Bare, "bare", false, "expect bare values, as of a room with envelope: none")
 		f.BoolVar(&c.Deflate, "deflate", false, "offer permessage-deflate (the room's class must compress)")
@@ -145,14 +135,7 @@ func addStalled(f *pflag.FlagSet, c *bench.FanoutConfig) {
 }
 
 func keyedCommand() *cobra.Command {
-	return fanoutLike(&cobra.Command{
-		Use:   "keyed",
-		Short: "Measure many rooms of a few clients each, every room at its own slow pace",
-		Long: "Clients form groups. Each group has a room of its own, and each room gets its own messages. That is\n" +
-			"the shape of published broker tests: 100 subscribers a topic, and one message a second to each topic.",
-		Example: `  # 15,000 clients, 100 a room, each room a message of 512 bytes a second, from Kafka
-  tapecast-bench keyed --secret-file key --brokers localhost:9092 --topic bench.rooms`,
-	}, bench.FanoutConfig{
+	return fanoutLike("keyed", bench.FanoutConfig{
 		Clients: 15_000, Size: 512, Pace: time.Millisecond, Duration: 30 * time.Second, Check: true,
 	}, "bench.rooms", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		addGroups(f, c, "keyed:{key}")
@@ -161,11 +144,7 @@ func keyedCommand() *cobra.Command {
 }
 
 func privateCommand() *cobra.Command {
-	return fanoutLike(&cobra.Command{
-		Use:     "private",
-		Short:   "Measure messages to single users, a room each: the worst case for batching",
-		Example: `  tapecast-bench private --secret-file key --direct --clients 10000 --per-room 0.5`,
-	}, bench.FanoutConfig{Clients: 1000, Check: true, Group: 1}, "private.orders",
+	return fanoutLike("private", bench.FanoutConfig{Clients: 1000, Check: true, Group: 1}, "private.orders",
 		func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 			addGroups(f, c, "orders:{user}")
 		})
@@ -182,14 +161,7 @@ func mixedCommand() *cobra.Command {
 		{Name: "symbols", Topic: "bench.rooms", Room: "keyed:{key}"},
 		{Name: "own orders", Topic: "private.orders", Room: "orders:{user}", Joined: true},
 	}
-	return fanoutLike(&cobra.Command{
-		Use:   "mixed",
-		Short: "Measure a trading day: shared rooms, symbols by popularity, orders to single users",
-		Long: "Every client joins the rooms that the gateway joins by itself and a few symbols, chosen by their\n" +
-			"popularity, and gets orders of its own. Symbol s has messages and members in proportion to 1/(s+1)^zipf.",
-		Example: `  tapecast-bench mixed --secret-file key --direct --clients 5000 --rate 5 --symbols 200 \
-      --each 8 --symbol-rate 500 --order-rate 200`,
-	}, bench.FanoutConfig{
+	return fanoutLike("mixed", bench.FanoutConfig{
 		Rooms: []string{"trades"}, Fields: aSymbol, Rate: 5, Duration: 20 * time.Second, Check: true,
 		Pace: time.Millisecond, AutoJoin: true, Feeds: feeds,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
@@ -208,25 +180,7 @@ func mixedCommand() *cobra.Command {
 
 func replayCommand() *cobra.Command {
 	replay := &bench.ReplayConfig{}
-	return fanoutLike(&cobra.Command{
-		Use:   "replay",
-		Short: "Publish a recording at its own pace or a multiple of it: real sizes, keys and bursts",
-		Long: "replay publishes a recording, each record when it is due: at its recorded time since the first " +
-			"record,\n" +
-			"divided by --pace. The file holds one record a line, plain or gzipped, with tabs between its time " +
-			"(ns),\n" +
-			"its key and its value, a JSON object; or time, kind, key and value.\n\n" +
-			"A value keeps its bytes and gets three members at its end, 54 bytes: \"@\", when it was due (ns since\n" +
-			"1970), \"#\", its number, and \"%\", a checksum. So the room's route must send the whole value, " +
-			"without\n" +
-			"`payload`.",
-		Example: `  # ten times as fast as it was recorded, over and over
-  tapecast-bench replay --secret-file key --brokers localhost:9092 --file trades.tsv.gz --pace 10 --loop \
-      --clients 5000 --duration 1m
-
-  # a room for each key, the keys' own order kept, at 500 messages a second
-  tapecast-bench replay --secret-file key --direct --file trades.tsv.gz --rate 500 --room keyed:{key}`,
-	}, bench.FanoutConfig{
+	return fanoutLike("replay", bench.FanoutConfig{
 		Check: true, Pace: time.Millisecond, Replay: replay,
 	}, "market.trades", func(f *pflag.FlagSet, c *bench.FanoutConfig) {
 		f.StringVar(&replay.File, "file", "", "the `recording`")
@@ -242,12 +196,7 @@ func replayCommand() *cobra.Command {
 func handshakeCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.HandshakeConfig
-	cmd := measuring(&cobra.Command{
-		Use:   "handshake",
-		Short: "Measure handshakes with new tokens: latency and CPU",
-		Example: `  tapecast-bench handshake --secret-file key --count 10000
-  tapecast-bench handshake --ed25519-key private.pem --count 10000`,
-	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.HandshakeResult, error) {
+	cmd := measuring("handshake", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.HandshakeResult, error) {
 		return bench.Handshake(ctx, c)
 	})
 	f := cmd.Flags()
@@ -261,11 +210,7 @@ func handshakeCommand() *cobra.Command {
 func passorderCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.PassOrderConfig
-	cmd := measuring(&cobra.Command{
-		Use:     "passorder",
-		Short:   "Test whether chance decides which member gets a message first and last",
-		Example: `  tapecast-bench passorder --secret-file key --direct --clients 200 --messages 1000 --rate 20`,
-	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.PassOrderResult, error) {
+	cmd := measuring("passorder", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.PassOrderResult, error) {
 		return bench.PassOrder(ctx, c)
 	})
 	t.addPublishing(cmd)
@@ -279,25 +224,10 @@ func passorderCommand() *cobra.Command {
 	return cmd
 }
 
-const observeLong = `Clients join rooms and read, and nothing is published. So this measures a gateway with the
-traffic that it has. Freshness is from a message's ts, the time of its record in Kafka,
-until a client has read it. So the clocks of the producers and of this machine must agree.
-Where the gateway promises every message of a room, prev is followed. A break without a gap
-notice before it is a fault, and the exit code is 3.`
-
 func observeCommand() *cobra.Command {
 	var t targetFlags
 	c := bench.FanoutConfig{Pace: time.Millisecond}
-	cmd := measuring(&cobra.Command{
-		Use:   "observe",
-		Short: "Measure a gateway with the traffic that it has, and publish nothing",
-		Long:  observeLong,
-		Example: `  # the demo of make run
-  tapecast-bench observe --rooms prices,trades --clients 5000
-
-  # every room of a kind, and each client's own orders
-  tapecast-bench observe --secret-file key --rooms 'trades:*,orders:{user}' --clients 1000 --duration 60s`,
-	}, &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.ObserveResult, error) {
+	cmd := measuring("observe", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.ObserveResult, error) {
 		return bench.Observe(ctx, c)
 	})
 	f := cmd.Flags()

@@ -17,42 +17,36 @@ func calibrateCommand() *cobra.Command {
 	var c plan.CalibrateConfig
 	var out, against string
 	var check plan.CheckConfig
-	cmd := &cobra.Command{
-		Use:   "calibrate",
-		Short: "Measure what a gateway's work costs on this machine, for plan",
-		Long: "calibrate runs a short set of loads against a gateway that has nothing else to do, reads its\n" +
-			"/metrics, and fits the model that plan uses.",
-		Example: `  tapecast-bench calibrate --secret-file key --direct --room trades --out calibration.json`,
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Target, err = t.target(); err != nil {
-				return err
-			}
-			c.Log = t.log(cmd)
-			if against != "" {
-				cal, err := plan.LoadCalibration(against)
-				if err != nil {
-					return err
-				}
-				check.Calibrate = c
-				res, err := plan.Check(cmd.Context(), check, cal)
-				if err != nil {
-					return err
-				}
-				return report(cmd, t.json, res, nil)
-			}
-			cal, err := plan.Calibrate(cmd.Context(), c)
+	cmd := command("calibrate")
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if c.Target, err = t.target(); err != nil {
+			return err
+		}
+		c.Log = t.log(cmd)
+		if against != "" {
+			cal, err := plan.LoadCalibration(against)
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := cal.Save(out); err != nil {
-					return err
-				}
+			check.Calibrate = c
+			res, err := plan.Check(cmd.Context(), check, cal)
+			if err != nil {
+				return err
 			}
-			return report(cmd, t.json, cal, nil)
-		},
+			return report(cmd, t.json, res, nil)
+		}
+		cal, err := plan.Calibrate(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		if out != "" {
+			if err := cal.Save(out); err != nil {
+				return err
+			}
+		}
+		return report(cmd, t.json, cal, nil)
 	}
 	t.add(cmd)
 	t.addPublishing(cmd)
@@ -75,14 +69,6 @@ func calibrateCommand() *cobra.Command {
 	return cmd
 }
 
-const planExample = `  # everybody in one room, and each in twenty of a thousand
-  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 20 --peak 60 --size 128 \
-    --also name=symbols,rooms=1000,joined=20,rate=2,peak=10,size=200 --slo p99=50ms
-
-  # screens that want ten sends a second at most, of the newest of each of 500 keys
-  tapecast-bench plan --calibration calibration.json --connections 500000 --rate 1600 --max-rate 10 \
-      --keys 500 --slo p99=200ms`
-
 func planCommand() *cobra.Command {
 	var c plan.Config
 	var s plan.Feed
@@ -91,35 +77,31 @@ func planCommand() *cobra.Command {
 	var asJSON bool
 	var memory, link float64
 	var interval time.Duration
-	cmd := &cobra.Command{
-		Use:     "plan",
-		Short:   "Compute how many nodes, of what size, a number of clients and messages needs",
-		Example: planExample,
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.P99, err = parseSLO(slo); err != nil {
+	cmd := command("plan")
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if c.P99, err = parseSLO(slo); err != nil {
+			return err
+		}
+		c.Memory, c.Link, s.Interval = memory*(1<<30), link*1e9/8, interval.Seconds()
+		if c.Streams, err = withAlso(s, also); err != nil {
+			return err
+		}
+		cal, err := plan.LoadCalibration(calibration)
+		if err != nil {
+			return err
+		}
+		if metrics != "" {
+			if c.Corrected, err = corrected(cmd.Context(), cal, metrics); err != nil {
 				return err
 			}
-			c.Memory, c.Link, s.Interval = memory*(1<<30), link*1e9/8, interval.Seconds()
-			if c.Streams, err = withAlso(s, also); err != nil {
-				return err
-			}
-			cal, err := plan.LoadCalibration(calibration)
-			if err != nil {
-				return err
-			}
-			if metrics != "" {
-				if c.Corrected, err = corrected(cmd.Context(), cal, metrics); err != nil {
-					return err
-				}
-			}
-			p, err := plan.New(c, cal)
-			if err != nil {
-				return err
-			}
-			return report(cmd, asJSON, p, nil)
-		},
+		}
+		p, err := plan.New(c, cal)
+		if err != nil {
+			return err
+		}
+		return report(cmd, asJSON, p, nil)
 	}
 	f := cmd.Flags()
 	f.StringVar(&calibration, "calibration", "calibration.json", "`file` that calibrate wrote")

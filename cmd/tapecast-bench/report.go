@@ -27,8 +27,9 @@ type charted interface {
 func measuring[R interface {
 	comparable
 	result
-}](cmd *cobra.Command, t *targetFlags, to *bench.Target, log *io.Writer,
+}](name string, t *targetFlags, to *bench.Target, log *io.Writer,
 	run func(context.Context) (R, error)) *cobra.Command {
+	cmd := command(name)
 	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error

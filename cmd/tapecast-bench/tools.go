@@ -23,35 +23,30 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "run FILE.yaml [flags]",
-		Short: "Run a scenario that a file describes",
-		Long: "The file names the scenario, a subcommand, and its flags without their dashes: `scenario: keyed`,\n" +
-			"`clients: 15000`. Lists may be lists. Flags of that subcommand on the command line override the file.",
-		Example: `  tapecast-bench run bench/scenarios/kafkorama.yaml --secret-file key --brokers localhost:9092`,
-		// The flags are those of the scenario that the file names.
-		DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-				return cmd.Help()
-			}
-			if strings.HasPrefix(args[0], "-") {
-				return job.Inputf("the file must come first: %s", cmd.Use)
-			}
-			sub, err := prepareScenario(cmd.Root(), args[0], args[1:])
-			switch {
-			case errors.Is(err, pflag.ErrHelp):
-				return sub.Help()
-			case err != nil:
-				return job.Inputf("%v", err)
-			}
-			sub.SetContext(cmd.Context())
-			if err := begin(sub, nil); err != nil { // its flags were not parsed before
-				return err
-			}
-			return sub.RunE(sub, nil)
-		},
+	cmd := command("run")
+	// The flags are those of the scenario that the file names.
+	cmd.DisableFlagParsing = true
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
+			return cmd.Help()
+		}
+		if strings.HasPrefix(args[0], "-") {
+			return job.Inputf("the file must come first: %s", cmd.Use)
+		}
+		sub, err := prepareScenario(cmd.Root(), args[0], args[1:])
+		switch {
+		case errors.Is(err, pflag.ErrHelp):
+			return sub.Help()
+		case err != nil:
+			return job.Inputf("%v", err)
+		}
+		sub.SetContext(cmd.Context())
+		if err := begin(sub, nil); err != nil { // its flags were not parsed before
+			return err
+		}
+		return sub.RunE(sub, nil)
 	}
+	return cmd
 }
 
 // prepareScenario finds the subcommand that a file names. It sets its flags from args, and
@@ -174,26 +169,22 @@ func nearest(word string, known []string) string {
 
 func compareCommand() *cobra.Command {
 	var html string
-	cmd := &cobra.Command{
-		Use:     "compare A.json B.json",
-		Short:   "Compare two result files: each figure, the ratio and its spread",
-		Example: `  tapecast-bench compare before.json after.json --html compared.html`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(2)(cmd, args); err != nil {
-				return job.Inputf("%v", err)
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := bench.Compare(args[0], args[1])
-			if err != nil {
-				return err
-			}
-			if err := c.WriteText(cmd.OutOrStdout()); err != nil {
-				return err
-			}
-			return writeFile(html, c.WriteHTML)
-		},
+	cmd := command("compare")
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(2)(cmd, args); err != nil {
+			return job.Inputf("%v", err)
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := bench.Compare(args[0], args[1])
+		if err != nil {
+			return err
+		}
+		if err := c.WriteText(cmd.OutOrStdout()); err != nil {
+			return err
+		}
+		return writeFile(html, c.WriteHTML)
 	}
 	cmd.Flags().StringVar(&html, "html", "", "also write the comparison as a page with charts to `file`")
 	return cmd
@@ -201,36 +192,27 @@ func compareCommand() *cobra.Command {
 
 func agentCommand() *cobra.Command {
 	var listen, keyFile string
-	cmd := &cobra.Command{
-		Use:   "agent",
-		Short: "Lend this machine's clients to runs that another machine drives",
-		Example: `  # on each machine
-  tapecast-bench agent --listen 10.0.0.7:7070 --key-file agents.key
-
-  # on the one that drives them
-  tapecast-bench fanout --agents 10.0.0.7:7070,10.0.0.8:7070 --agent-key-file agents.key \
-      --target ws://gateway:8080/ws …`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, err := netip.ParseAddrPort(listen)
-			if err != nil {
-				return job.Inputf("--listen %q is not an address with a port", listen)
-			}
-			if keyFile == "" && !at.Addr().IsLoopback() {
-				return job.Inputf("--listen %s can be reached from other machines: give --key-file, or "+
-					"anybody could make it open connections", listen)
-			}
-			key, err := readKey("--key-file", keyFile)
-			if err != nil {
-				return err
-			}
-			ln, err := net.Listen("tcp", listen)
-			if err != nil {
-				return job.Inputf("--listen: %v", err)
-			}
-			fmt.Fprintln(cmd.ErrOrStderr(), "agent listening on "+ln.Addr().String())
-			return pool.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
-		},
+	cmd := command("agent")
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		at, err := netip.ParseAddrPort(listen)
+		if err != nil {
+			return job.Inputf("--listen %q is not an address with a port", listen)
+		}
+		if keyFile == "" && !at.Addr().IsLoopback() {
+			return job.Inputf("--listen %s can be reached from other machines: give --key-file, or "+
+				"anybody could make it open connections", listen)
+		}
+		key, err := readKey("--key-file", keyFile)
+		if err != nil {
+			return err
+		}
+		ln, err := net.Listen("tcp", listen)
+		if err != nil {
+			return job.Inputf("--listen: %v", err)
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), "agent listening on "+ln.Addr().String())
+		return pool.Agent(cmd.Context(), ln, key, cmd.ErrOrStderr())
 	}
 	f := cmd.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:7070", "`address` and port to listen on")
@@ -266,20 +248,13 @@ func readKey(flag, file string) (string, error) {
 
 func linkCommand() *cobra.Command {
 	c := link.Config{Name: "tapecast"}
-	cmd := &cobra.Command{
-		Use:   "link",
-		Short: "Make a slow link between two network namespaces of this machine (as root)",
-		Example: `  # 100 ms there and back, until Ctrl-C
-  tapecast-bench link --delay 50ms &
-  ip netns exec tapecast-near tapecast run --config gateway.yaml &   # listening on 10.77.0.1
-  ip netns exec tapecast-far tapecast-bench fanout --target ws://10.77.0.1:8080/ws …`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return link.Serve(cmd.Context(), c, func() {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near,
-					c.Name, link.Far, c.Delay)
-			})
-		},
+	cmd := command("link")
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return link.Serve(cmd.Context(), c, func() {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near,
+				c.Name, link.Far, c.Delay)
+		})
 	}
 	f := cmd.Flags()
 	f.DurationVar(&c.Delay, "delay", 50*time.Millisecond, "delay of a packet in each direction")
