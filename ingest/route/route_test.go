@@ -122,9 +122,10 @@ func TestCompileSpecialPatternOfAnotherTopic(t *testing.T) {
 	}
 }
 
-func TestCompileFaults(t *testing.T) {
-	// f: routes, and the expected faults: "route field: words of the message".
-	f := func(routes []Route, want ...string) {
+// compiles returns functions that compile routes, or one route, and compare the faults: "route field: words
+// of the message".
+func compiles(t *testing.T) (f func(routes []Route, want ...string), one func(r Route, want ...string)) {
+	f = func(routes []Route, want ...string) {
 		t.Helper()
 		_, _, faults := Compile(routes, testCatalog(t))
 		for i, fault := range faults {
@@ -142,12 +143,16 @@ func TestCompileFaults(t *testing.T) {
 			t.Errorf("missing: %q", want[len(faults):])
 		}
 	}
-	one := func(r Route, want ...string) {
+	one = func(r Route, want ...string) {
 		t.Helper()
 		f([]Route{r}, want...)
 	}
-	ok := Route{Topic: "t", Rooms: []string{"trades"}}
-	one(ok)
+	return f, one
+}
+
+func TestCompileRooms(t *testing.T) {
+	_, one := compiles(t)
+	one(Route{Topic: "t", Rooms: []string{"trades"}})
 	one(Route{Rooms: []string{"trades"}}, "0 topic: is missing")
 	one(Route{Topic: "no blanks", Rooms: []string{"trades"}}, "0 topic: not a name of a Kafka topic")
 	one(Route{Topic: strings.Repeat("t", 250), Rooms: []string{"trades"}}, "0 topic: not a name of a Kafka topic")
@@ -175,6 +180,10 @@ func TestCompileFaults(t *testing.T) {
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Type: "{.}"}, "0 type: empty step")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Match: map[string]string{"": "x", "a": "", "@b": "c"}},
 		"0 match: empty placeholder", "0 match: neither @key", "0 match: has no glob")
+}
+
+func TestCompileFields(t *testing.T) {
+	_, one := compiles(t)
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "a."}, "0 payload: empty step")
 	one(Route{Topic: "t", Rooms: []string{"trades"}, Payload: "{data}"},
 		`0 payload: "{data}" has braces, which only rooms, key and type take: write data`)
@@ -208,7 +217,11 @@ func TestCompileFaults(t *testing.T) {
 	one(Route{Topic: "t", Rooms: []string{"orders:{id}"}, Partitioner: "murmur2"})    // a check, whatever the room is
 	one(Route{Topic: "t", Rooms: []string{"orders:x{@key}"}, Partitioner: "murmur2"}) // a check, whatever the room is
 	one(Route{Topic: "t", Rooms: []string{"trades", "orders:{@key}"}, Partitioner: "consistent"})
+}
 
+func TestCompileTogether(t *testing.T) {
+	f, one := compiles(t)
+	ok := Route{Topic: "t", Rooms: []string{"trades"}}
 	one(Route{Topic: "t", Rooms: []string{"prices:{s}"}, Key: "{s}", Tombstones: true},
 		"0 rooms: which a tombstone does not have", "0 key: which a tombstone does not have")
 	one(Route{Topic: "t", Rooms: []string{"prices", "prices:{@key}"}, Key: "{@key}", Tombstones: true})

@@ -79,7 +79,8 @@ func TestRequestLine(t *testing.T) {
 	}
 }
 
-func TestRequestFields(t *testing.T) {
+// fields returns a function that asks for an upgrade with other fields than a good request has.
+func fields(t *testing.T) func(status int, drop string, add ...string) {
 	// Each case changes one line of a good request: drop what begins so, add that.
 	change := func(drop string, add ...string) string {
 		s := "GET /ws HTTP/1.1\r\n"
@@ -93,7 +94,7 @@ func TestRequestFields(t *testing.T) {
 		}
 		return s + "\r\n"
 	}
-	f := func(status int, drop string, add ...string) {
+	return func(status int, drop string, add ...string) {
 		t.Helper()
 		if status == 101 {
 			if r := answer(t, change(drop, add...), admit); r == nil || r.StatusCode != 101 {
@@ -103,7 +104,10 @@ func TestRequestFields(t *testing.T) {
 		}
 		refused(t, status, change(drop, add...))
 	}
+}
 
+func TestRequestFields(t *testing.T) {
+	f := fields(t)
 	f(400, "Host")
 	f(101, "Host", "host:")
 	f(101, "Host", "HOST: [::1]:8080")
@@ -131,7 +135,10 @@ func TestRequestFields(t *testing.T) {
 	f(101, "Connection", "connection: keep-alive", "CONNECTION: upgrade")
 	f(400, "Connection", "Connection: Upgrade; q=1")
 	f(400, "Connection", "Connection: Upgrade/1")
+}
 
+func TestWebSocketFields(t *testing.T) {
+	f := fields(t)
 	f(426, "Sec-WebSocket-Version")
 	f(426, "Sec-WebSocket-Version", "Sec-WebSocket-Version: 8")
 	f(426, "Sec-WebSocket-Version", "Sec-WebSocket-Version: 013")
@@ -151,7 +158,10 @@ func TestRequestFields(t *testing.T) {
 	f(400, "", "Sec-WebSocket-Protocol: a/b")
 	f(101, "", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits")
 	f(400, "", "Authorization: Bearer a", "authorization: Bearer b")
+}
 
+func TestFieldLines(t *testing.T) {
+	f := fields(t)
 	// A body would be taken for frames.
 	f(101, "", "Content-Length: 0")
 	f(400, "", "Content-Length: 0", "Content-Length: 0")

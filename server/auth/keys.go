@@ -80,7 +80,8 @@ func (a *Authenticator) joinLocked() {
 		}
 	}
 	a.keys.Store(keyset.NewSet(all))
-	a.secrets.Store(a.source == nil && a.service == nil && !slices.ContainsFunc(keyset.NewSet(all).Algorithms(), keyset.Public))
+	public := slices.ContainsFunc(keyset.NewSet(all).Algorithms(), keyset.Public)
+	a.secrets.Store(a.source == nil && a.service == nil && !public)
 	a.known.generation.Add(1)
 }
 

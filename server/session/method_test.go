@@ -13,8 +13,9 @@ import (
 	"tapecast/server/jsontext"
 )
 
-func TestRequestParse(t *testing.T) {
-	f := func(text string, wantOp op, wantID string, wantCode int) {
+// parses returns a function that parses a request, and compares its method, id and fault.
+func parses(t *testing.T) func(text string, wantOp op, wantID string, wantCode int) {
+	return func(text string, wantOp op, wantID string, wantCode int) {
 		t.Helper()
 		q := new(request)
 		fault := q.parse([]byte(text))
@@ -23,6 +24,10 @@ func TestRequestParse(t *testing.T) {
 				wantOp, wantID, wantCode)
 		}
 	}
+}
+
+func TestRequestMethods(t *testing.T) {
+	f := parses(t)
 	// methods
 	f(`{"method":"ping","id":1}`, opPing, "1", 0)
 	f(`{"method":"PiNg","id":1}`, opPing, "1", 0)
@@ -39,7 +44,10 @@ func TestRequestParse(t *testing.T) {
 	f(`{"id":1}`, opUnknown, "1", wire.CodeInvalid)
 	f(`{"method":5,"id":1}`, opUnknown, "1", wire.CodeInvalid)
 	f(`{"method":null,"id":"x"}`, opUnknown, `"x"`, wire.CodeInvalid)
+}
 
+func TestRequestIDs(t *testing.T) {
+	f := parses(t)
 	// ids
 	f(`{"method":"ping"}`, opPing, "", 0)
 	f(`{"method":"ping","id":null}`, opPing, "null", 0)
@@ -64,7 +72,10 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"ping","id":"`+strings.Repeat("x", maxEcho)+`"}`, opUnknown, "null", wire.CodeInvalid)
 	f(`{"method":"ping","id":"\ud800"}`, opPing, `"\ud800"`, 0)
 	f(`{"method":"ping","id":"\u0041\/"}`, opPing, `"\u0041\/"`, 0)
+}
 
+func TestRequestMembers(t *testing.T) {
+	f := parses(t)
 	// what is not a request, and has no id: not a notification either (JSON-RPC 2.0, section 7)
 	f(`{"jsonrpc":"2.0","method":1,"params":"bar"}`, opUnknown, "null", wire.CodeInvalid)
 	f(`{}`, opUnknown, "null", wire.CodeInvalid)
@@ -91,7 +102,10 @@ func TestRequestParse(t *testing.T) {
 	f(`{"method":"ping","id":1,"params":"x"}`, opPing, "1", wire.CodeParams)
 	f(`{"method":"ping","id":1,"params":3}`, opPing, "1", wire.CodeParams)
 	f(" \n{\"method\":\"ping\",\"id\":1}\t ", opPing, "1", 0)
+}
 
+func TestNoRequests(t *testing.T) {
+	f := parses(t)
 	// no requests
 	f(`[]`, opUnknown, "null", wire.CodeInvalid)
 	f(`[{"method":"ping","id":1}]`, opUnknown, "null", wire.CodeInvalid)

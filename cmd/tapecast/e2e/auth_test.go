@@ -66,132 +66,150 @@ func (s signer) token(t testing.TB, m jwt.SigningMethod, key any, claims jwt.Map
 
 func TestAuthentication(t *testing.T) {
 	g, s := keyed(t, fakeCluster(t), time.Second, "")
-	hour := time.Now().Add(time.Hour).Unix()
-	good := jwt.MapClaims{"sub": "42", "exp": hour}
-	hs := s.token(t, jwt.SigningMethodHS256, []byte(secret), good)
-	ed := s.token(t, jwt.SigningMethodEdDSA, s.private, good)
+	a := &authenticating{g: g, s: s, hour: time.Now().Add(time.Hour).Unix()}
+	a.good = jwt.MapClaims{"sub": "42", "exp": a.hour}
+	a.hs = s.token(t, jwt.SigningMethodHS256, []byte(secret), a.good)
+	a.ed = s.token(t, jwt.SigningMethodEdDSA, s.private, a.good)
+	t.Run("handshake", a.handshake)
+	t.Run("method", a.byMethod)
+	t.Run("what to join", a.whatToJoin)
+	t.Run("refused", a.refusals)
+	t.Run("late", a.late)
+	g.noTokens(t, a.hs, a.ed)
+}
 
-	t.Run("handshake", func(t *testing.T) {
-		for _, d := range []dialing{
-			{query: "?token=" + hs},
-			{query: "?x=1&token=" + ed},
-			{header: http.Header{"Authorization": {"Bearer " + hs}}},
-			{header: http.Header{"Authorization": {"Bearer " + ed}}},
-			{subprotocols: []string{"tapecast.v1", "bearer." + hs}},
-			{subprotocols: []string{"tapecast.v1", "bearer." + ed}},
-		} {
-			c := dial(t, g, d)
-			authenticated(t, c.notice("authenticated"), "42", hour)
-			c.notice("auto_subscribed")
-			c.mu.Lock()
-			if n := c.notices[0]; n.Method != "authenticated" || len(c.rooms) != 2 {
-				t.Errorf("first came %s, in %d rooms", n.Method, len(c.rooms))
-			}
-			c.mu.Unlock()
-			c.check()
-			c.leave()
+// authenticating is a gateway with its keys, and good tokens of user 42 that last for an hour.
+type authenticating struct {
+	g      *gateway
+	s      signer
+	hour   int64
+	good   jwt.MapClaims
+	hs, ed string
+}
+
+func (a *authenticating) handshake(t *testing.T) {
+	for _, d := range []dialing{
+		{query: "?token=" + a.hs},
+		{query: "?x=1&token=" + a.ed},
+		{header: http.Header{"Authorization": {"Bearer " + a.hs}}},
+		{header: http.Header{"Authorization": {"Bearer " + a.ed}}},
+		{subprotocols: []string{"tapecast.v1", "bearer." + a.hs}},
+		{subprotocols: []string{"tapecast.v1", "bearer." + a.ed}},
+	} {
+		c := dial(t, a.g, d)
+		authenticated(t, c.notice("authenticated"), "42", a.hour)
+		c.notice("auto_subscribed")
+		c.mu.Lock()
+		if n := c.notices[0]; n.Method != "authenticated" || len(c.rooms) != 2 {
+			t.Errorf("first came %s, in %d rooms", n.Method, len(c.rooms))
 		}
-	})
-	t.Run("method", func(t *testing.T) {
-		for _, token := range []string{hs, ed} {
-			c := dial(t, g, dialing{})
-			if p := string(c.notice("auth_required")); p != `{"timeout":1000,"maxMessage":65536}` {
-				t.Errorf("auth_required has %s", p)
-			}
-			r := c.call("authenticate", map[string]any{"token": token})
-			if r.Error != nil {
-				t.Fatalf("refused: %+v", *r.Error)
-			}
-			authenticated(t, r.Result, "42", hour)
-			c.notice("auto_subscribed")
-			c.leave()
+		c.mu.Unlock()
+		c.check()
+		c.leave()
+	}
+}
+
+func (a *authenticating) byMethod(t *testing.T) {
+	for _, token := range []string{a.hs, a.ed} {
+		c := dial(t, a.g, dialing{})
+		if p := string(c.notice("auth_required")); p != `{"timeout":1000,"maxMessage":65536}` {
+			t.Errorf("auth_required has %s", p)
 		}
-	})
-	t.Run("what to join", func(t *testing.T) {
-		f := func(d dialing, params map[string]any, rooms ...string) {
-			t.Helper()
-			c := dial(t, g, d)
-			if r := c.call("authenticate", params); r.Error != nil {
-				t.Fatalf("refused: %+v", *r.Error)
-			}
-			c.notice("auto_subscribed")
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if len(c.rooms) != len(rooms) {
-				t.Errorf("in %d rooms, want %v", len(c.rooms), rooms)
-			}
-			for _, r := range rooms {
-				if c.rooms[r] == nil {
-					t.Errorf("not in %s", r)
-				}
-			}
+		r := c.call("authenticate", map[string]any{"token": token})
+		if r.Error != nil {
+			t.Fatalf("refused: %+v", *r.Error)
 		}
-		f(dialing{}, map[string]any{"token": hs, "join": []string{}})
-		f(dialing{}, map[string]any{"token": hs, "join": []string{"orders:42"}}, "orders:42")
-		f(dialing{query: "?join=manual&token=" + hs}, map[string]any{"join": []string{"trades"}}, "trades")
-		f(dialing{query: "?join=manual&token=" + hs}, map[string]any{"positions": false}, "trades", "orders:42")
-	})
-	t.Run("refused", func(t *testing.T) {
-		closing := func(what, token string, want int) {
-			t.Helper()
-			c := dial(t, g, dialing{})
-			c.request("1", "authenticate", map[string]any{"token": token})
-			if code := c.awaitClose(patience); code != want {
-				t.Errorf("%s: closed with %d %q, want %d", what, code, c.reason, want)
-			}
-			if r := c.replies["1"]; r.Error == nil || r.Error.Code != -32002 {
-				t.Errorf("%s: %+v %s", what, r.Error, r.Result)
-			}
-			c = dial(t, g, dialing{query: "?token=" + token})
-			if code := c.awaitClose(patience); code != want {
-				t.Errorf("%s in the handshake: closed with %d %q, want %d", what, code, c.reason, want)
-			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if r := c.replies["null"]; r.Error == nil || r.Error.Code != -32002 {
-				t.Errorf("%s in the handshake: no error -32002 but %v", what, c.replies)
-			}
-			if len(c.rooms) != 0 {
-				t.Errorf("%s: joined rooms", what)
+		authenticated(t, r.Result, "42", a.hour)
+		c.notice("auto_subscribed")
+		c.leave()
+	}
+}
+
+func (a *authenticating) whatToJoin(t *testing.T) {
+	f := func(d dialing, params map[string]any, rooms ...string) {
+		t.Helper()
+		c := dial(t, a.g, d)
+		if r := c.call("authenticate", params); r.Error != nil {
+			t.Fatalf("refused: %+v", *r.Error)
+		}
+		c.notice("auto_subscribed")
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.rooms) != len(rooms) {
+			t.Errorf("in %d rooms, want %v", len(c.rooms), rooms)
+		}
+		for _, r := range rooms {
+			if c.rooms[r] == nil {
+				t.Errorf("not in %s", r)
 			}
 		}
-		f := func(what, token string) {
-			t.Helper()
-			closing(what, token, 4001)
+	}
+	f(dialing{}, map[string]any{"token": a.hs, "join": []string{}})
+	f(dialing{}, map[string]any{"token": a.hs, "join": []string{"orders:42"}}, "orders:42")
+	f(dialing{query: "?join=manual&token=" + a.hs}, map[string]any{"join": []string{"trades"}}, "trades")
+	f(dialing{query: "?join=manual&token=" + a.hs}, map[string]any{"positions": false}, "trades", "orders:42")
+}
+
+func (a *authenticating) refusals(t *testing.T) {
+	closing := func(what, token string, want int) {
+		t.Helper()
+		c := dial(t, a.g, dialing{})
+		c.request("1", "authenticate", map[string]any{"token": token})
+		if code := c.awaitClose(patience); code != want {
+			t.Errorf("%s: closed with %d %q, want %d", what, code, c.reason, want)
 		}
-		f("garbage", "garbage")
-		f("another secret", s.token(t, jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), good))
-		f("no algorithm", s.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good))
-		f("the public key as a secret", s.token(t, jwt.SigningMethodHS256, s.public, good))
-		f("HS512", s.token(t, jwt.SigningMethodHS512, []byte(secret), good))
-		closing("expired",
-			s.token(t, jwt.SigningMethodHS256, []byte(secret),
-				jwt.MapClaims{"sub": "42", "exp": time.Now().Unix() - 31}), 4201)
-		closing("not yet",
-			s.token(t, jwt.SigningMethodHS256, []byte(secret),
-				jwt.MapClaims{"sub": "42", "exp": hour, "nbf": hour - 60}), 4201)
-		f("no exp", s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42"}))
-		f("no sub", s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"exp": hour}))
-		f("a sub that cannot be in a room name",
-			s.token(t, jwt.SigningMethodEdDSA, s.private, jwt.MapClaims{"sub": "4\x002", "exp": hour}))
-		f("torn", hs[:len(hs)-2])
-	})
-	t.Run("late", func(t *testing.T) {
-		c := dial(t, g, dialing{})
-		began := time.Now()
-		if code := c.awaitClose(patience); code != 4004 {
-			t.Errorf("closed with %d, want 4004", code)
+		if r := c.replies["1"]; r.Error == nil || r.Error.Code != -32002 {
+			t.Errorf("%s: %+v %s", what, r.Error, r.Result)
 		}
-		if d := time.Since(began); d < 700*time.Millisecond || d > 3*time.Second {
-			t.Errorf("closed after %s, want 1 s", d)
+		c = dial(t, a.g, dialing{query: "?token=" + token})
+		if code := c.awaitClose(patience); code != want {
+			t.Errorf("%s in the handshake: closed with %d %q, want %d", what, code, c.reason, want)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if r := c.replies["null"]; r.Error == nil || r.Error.Code != -32003 {
-			t.Errorf("no error -32003 but %v", c.replies)
+		if r := c.replies["null"]; r.Error == nil || r.Error.Code != -32002 {
+			t.Errorf("%s in the handshake: no error -32002 but %v", what, c.replies)
 		}
-	})
-	g.noTokens(t, hs, ed)
+		if len(c.rooms) != 0 {
+			t.Errorf("%s: joined rooms", what)
+		}
+	}
+	f := func(what, token string) {
+		t.Helper()
+		closing(what, token, 4001)
+	}
+	f("garbage", "garbage")
+	f("another secret", a.s.token(t, jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), a.good))
+	f("no algorithm", a.s.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, a.good))
+	f("the public key as a secret", a.s.token(t, jwt.SigningMethodHS256, a.s.public, a.good))
+	f("HS512", a.s.token(t, jwt.SigningMethodHS512, []byte(secret), a.good))
+	closing("expired",
+		a.s.token(t, jwt.SigningMethodHS256, []byte(secret),
+			jwt.MapClaims{"sub": "42", "exp": time.Now().Unix() - 31}), 4201)
+	closing("not yet",
+		a.s.token(t, jwt.SigningMethodHS256, []byte(secret),
+			jwt.MapClaims{"sub": "42", "exp": a.hour, "nbf": a.hour - 60}), 4201)
+	f("no exp", a.s.token(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": "42"}))
+	f("no sub", a.s.token(t, jwt.SigningMethodEdDSA, a.s.private, jwt.MapClaims{"exp": a.hour}))
+	f("a sub that cannot be in a room name",
+		a.s.token(t, jwt.SigningMethodEdDSA, a.s.private, jwt.MapClaims{"sub": "4\x002", "exp": a.hour}))
+	f("torn", a.hs[:len(a.hs)-2])
+}
+
+func (a *authenticating) late(t *testing.T) {
+	c := dial(t, a.g, dialing{})
+	began := time.Now()
+	if code := c.awaitClose(patience); code != 4004 {
+		t.Errorf("closed with %d, want 4004", code)
+	}
+	if d := time.Since(began); d < 700*time.Millisecond || d > 3*time.Second {
+		t.Errorf("closed after %s, want 1 s", d)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.replies["null"]; r.Error == nil || r.Error.Code != -32003 {
+		t.Errorf("no error -32003 but %v", c.replies)
+	}
 }
 
 // noTokens fails the test if the log holds a token.

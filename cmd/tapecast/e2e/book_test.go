@@ -53,31 +53,7 @@ func TestBooks(t *testing.T) {
 	g := start(t, config(k, bookConfig))
 	w := k.producer(t)
 	var enough atomic.Bool
-	produced := w.meanwhile(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		rnd := rand.New(rand.NewPCG(8, 1))
-		books := make([]map[string]int, symbols)
-		for i := 0; !enough.Load(); i++ {
-			n := rnd.IntN(symbols)
-			d := depth{E: "depthUpdate", S: fmt.Sprint("S", n), Levels: map[string]int{}}
-			if books[n] == nil {
-				books[n] = map[string]int{}
-			}
-			for range 1 + rnd.IntN(4) {
-				d.Levels[fmt.Sprint(100+rnd.IntN(60))] = rnd.IntN(5)
-			}
-			d.apply(books[n])
-			if rnd.IntN(50) == 0 {
-				d.E, d.Levels = "depthSnapshot", maps.Clone(books[n])
-			}
-			value, _ := json.Marshal(d)
-			w.send("depth", partitionOf(d.S, 3), []byte(d.S), value)
-			if i%20 == 0 {
-				<-tick.C
-			}
-		}
-	})
+	produced := w.meanwhile(func() { writeBooks(w, symbols, &enough) })
 	eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 1000 })
 
 	clients := make([]*client, conns)
@@ -104,9 +80,45 @@ func TestBooks(t *testing.T) {
 	<-produced
 	w.flush()
 
-	// The reference: each book after each record.
-	truth := map[string]string{}
-	for p, recs := range k.read(t, "depth") {
+	frames, gaps := sameBooks(t, clients, bookAfterEach(t, k.read(t, "depth")))
+	t.Logf("%d changes were the same at their position, %d times a member went on at a full book", frames, gaps)
+	if frames < conns*100 || gaps == 0 {
+		t.Errorf("only %d changes and %d gaps: this shows little", frames, gaps)
+	}
+}
+
+// writeBooks writes changes of books, and now and then a full book, until it is enough.
+func writeBooks(w *producer, symbols int, enough *atomic.Bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	rnd := rand.New(rand.NewPCG(8, 1))
+	books := make([]map[string]int, symbols)
+	for i := 0; !enough.Load(); i++ {
+		n := rnd.IntN(symbols)
+		d := depth{E: "depthUpdate", S: fmt.Sprint("S", n), Levels: map[string]int{}}
+		if books[n] == nil {
+			books[n] = map[string]int{}
+		}
+		for range 1 + rnd.IntN(4) {
+			d.Levels[fmt.Sprint(100+rnd.IntN(60))] = rnd.IntN(5)
+		}
+		d.apply(books[n])
+		if rnd.IntN(50) == 0 {
+			d.E, d.Levels = "depthSnapshot", maps.Clone(books[n])
+		}
+		value, _ := json.Marshal(d)
+		w.send("depth", partitionOf(d.S, 3), []byte(d.S), value)
+		if i%20 == 0 {
+			<-tick.C
+		}
+	}
+}
+
+// bookAfterEach returns the reference: what each book is after each record.
+func bookAfterEach(t *testing.T, topic [][]record) (truth map[string]string) {
+	t.Helper()
+	truth = map[string]string{}
+	for p, recs := range topic {
 		books := map[string]map[string]int{}
 		for _, r := range recs {
 			var d depth
@@ -120,7 +132,12 @@ func TestBooks(t *testing.T) {
 			truth[fmt.Sprint(p, ":", r.offset)] = fmt.Sprint(books[d.S])
 		}
 	}
-	frames, gaps := 0, 0
+	return truth
+}
+
+// sameBooks compares the book of each client after each change with the reference, and counts changes and gaps.
+func sameBooks(t *testing.T, clients []*client, truth map[string]string) (frames, gaps int) {
+	t.Helper()
 	for _, c := range clients {
 		c.check()
 		for _, r := range c.past {
@@ -145,8 +162,5 @@ func TestBooks(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d changes were the same at their position, %d times a member went on at a full book", frames, gaps)
-	if frames < conns*100 || gaps == 0 {
-		t.Errorf("only %d changes and %d gaps: this shows little", frames, gaps)
-	}
+	return frames, gaps
 }

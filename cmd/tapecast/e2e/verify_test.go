@@ -78,103 +78,141 @@ func TestVerifyService(t *testing.T) {
 	a := newAccounts(t)
 	g := start(t, config(k, fmt.Sprintf("auth: {timeout: 7s, verify: {url: \"http://%s/me\"}}\n", a.addr)+authConfig))
 	g.ready()
-	n := atomic.Int64{}
-	strange := func() string { return fmt.Sprint("user-", n.Add(1)) }
-	// come returns 0 for a client that is let in, or its close code. One that waits for much longer than
-	// 5 s, as the gateway counts, is closed with 4004.
-	come := func(token string) int {
-		t.Helper()
-		c := dial(t, g, dialing{query: "?token=" + token})
-		in := false
-		c.await("being let in, or closed", func() bool {
-			in = slices.ContainsFunc(c.notices, func(n notice) bool { return n.Method == "auto_subscribed" })
-			return in || c.closed
-		})
-		if in {
-			c.leave()
-			return 0
-		}
-		return c.awaitClose(patience)
-	}
-	welcome := func(token string) {
-		t.Helper()
-		if code := come(token); code != 0 {
-			t.Errorf("closed with %d", code)
-		}
-	}
-	breaker := func(want string) {
-		t.Helper()
-		eventually(t, patience, "health says that the breaker is "+want, func() bool {
-			_, body := g.get("/health")
-			return strings.Contains(body, "auth.verify: ") && strings.Contains(body, "breaker "+want)
-		})
-	}
-	state := func() float64 { return g.metric("tapecast_breaker_open", `breaker="verify"`) }
+	v := &verified{t: t, g: g, a: a}
 
 	// Many with one token share a call.
-	before, same := a.calls.Load(), strange()
-	onAll(100, func(int) { welcome(same) })
+	before, same := a.calls.Load(), v.stranger()
+	onAll(100, func(int) { v.welcome(same) })
 	if calls := a.calls.Load() - before; calls != 1 {
 		t.Errorf("%d calls for one token", calls)
 	}
-	if code := come("bad"); code != 4201 { // a new token may be good
+	if code := v.come("bad"); code != 4201 { // a new token may be good
 		t.Errorf("a bad token: closed with %d", code)
 	}
-	if code := come("forbidden"); code != 4001 {
+	if code := v.come("forbidden"); code != 4001 {
 		t.Errorf("a forbidden user: closed with %d", code)
 	}
+	v.halfFail()
+	v.late()
+	known := v.down()
+	g.noTokens(t, known, same)
+}
 
-	t.Log("half of the calls fail")
-	known := strange()
-	welcome(known)
-	a.half.Store(true)
+// verified is a gateway whose tokens are checked by a service.
+type verified struct {
+	t *testing.T
+	g *gateway
+	a *accounts
+	n atomic.Int64 // users so far
+}
+
+// stranger returns a token that nobody has seen.
+func (v *verified) stranger() string { return fmt.Sprint("user-", v.n.Add(1)) }
+
+// come returns 0 for a client that is let in, or its close code. One that waits for much longer than
+// 5 s, as the gateway counts, is closed with 4004.
+func (v *verified) come(token string) int {
+	v.t.Helper()
+	c := dial(v.t, v.g, dialing{query: "?token=" + token})
+	in := false
+	c.await("being let in, or closed", func() bool {
+		in = slices.ContainsFunc(c.notices, func(n notice) bool { return n.Method == "auto_subscribed" })
+		return in || c.closed
+	})
+	if in {
+		c.leave()
+		return 0
+	}
+	return c.awaitClose(patience)
+}
+
+func (v *verified) welcome(token string) {
+	v.t.Helper()
+	if code := v.come(token); code != 0 {
+		v.t.Errorf("closed with %d", code)
+	}
+}
+
+// known returns a token of a client that was let in.
+func (v *verified) known() string {
+	v.t.Helper()
+	token := v.stranger()
+	v.welcome(token)
+	return token
+}
+
+// state returns how open the breaker is.
+func (v *verified) state() float64 { return v.g.metric("tapecast_breaker_open", `breaker="verify"`) }
+
+func (v *verified) healthSays(breaker string) {
+	v.t.Helper()
+	eventually(v.t, patience, "health says that the breaker is "+breaker, func() bool {
+		_, body := v.g.get("/health")
+		return strings.Contains(body, "auth.verify: ") && strings.Contains(body, "breaker "+breaker)
+	})
+}
+
+// opens lets clients come until the breaker is in a state. All of them are told to come again.
+func (v *verified) opens(until func(state float64) bool) {
+	v.t.Helper()
+	for !until(v.state()) {
+		if code := v.come(v.stranger()); code != 1013 {
+			v.t.Errorf("closed with %d", code)
+		}
+	}
+}
+
+func (v *verified) closes() {
+	v.t.Helper()
+	eventually(v.t, patience, "the breaker closes", func() bool { return v.state() == 0 })
+}
+
+func (v *verified) halfFail() {
+	v.t.Helper()
+	known := v.known()
+	v.a.half.Store(true)
 	in := 0
 	for range 20 {
-		switch code := come(strange()); code {
+		switch code := v.come(v.stranger()); code {
 		case 0:
 			in++
 		case 1013:
 		default:
-			t.Errorf("closed with %d", code)
+			v.t.Errorf("half of the calls fail: closed with %d", code)
 		}
 	}
-	if in < 8 || in > 12 || state() != 0 {
-		t.Errorf("%d of 20 came in, the breaker is at %v", in, state())
+	if in < 8 || in > 12 || v.state() != 0 {
+		v.t.Errorf("%d of 20 came in, the breaker is at %v", in, v.state())
 	}
-	welcome(known)
-	a.half.Store(false)
+	v.welcome(known)
+	v.a.half.Store(false)
+}
 
-	t.Log("it is late")
-	known = strange()
-	welcome(known)
-	a.late.Store(int64(time.Hour))
-	for state() != 1 {
-		if code := come(strange()); code != 1013 {
-			t.Errorf("closed with %d", code)
-		}
-	}
-	breaker("open")
-	welcome(known)
-	a.late.Store(0)
-	eventually(t, patience, "the breaker closes", func() bool { return state() == 0 })
-	welcome(strange())
+func (v *verified) late() {
+	v.t.Helper()
+	known := v.known()
+	v.a.late.Store(int64(time.Hour))
+	v.opens(func(state float64) bool { return state == 1 })
+	v.healthSays("open")
+	v.welcome(known)
+	v.a.late.Store(0)
+	v.closes()
+	v.welcome(v.stranger())
+}
 
-	t.Log("it is down")
-	known = strange()
-	welcome(known)
-	a.down()
-	for state() == 0 {
-		if code := come(strange()); code != 1013 {
-			t.Errorf("closed with %d", code)
-		}
+// down returns the token of the client that came in all the while.
+func (v *verified) down() string {
+	v.t.Helper()
+	known := v.known()
+	v.a.down()
+	v.opens(func(state float64) bool { return state != 0 })
+	v.healthSays("")
+	v.welcome(known)
+	if status, body := v.g.get("/readyz"); status != http.StatusOK {
+		v.t.Errorf("it is not ready without the service: %s", body)
 	}
-	breaker("")
-	welcome(known)
-	if status, body := g.get("/readyz"); status != http.StatusOK {
-		t.Errorf("it is not ready without the service: %s", body)
-	}
-	a.up()
-	eventually(t, patience, "the breaker closes", func() bool { return state() == 0 })
-	onAll(20, func(int) { welcome(strange()) })
-	g.noTokens(t, known, same)
+	v.a.up()
+	v.closes()
+	onAll(20, func(int) { v.welcome(v.stranger()) })
+	return known
 }

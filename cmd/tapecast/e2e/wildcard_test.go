@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -49,76 +48,13 @@ func TestWildcards(t *testing.T) {
 		}
 		g := start(t, config(k, wildcardConfig))
 		f := &wildcardFeed{w: k.producer(t)}
-
-		// Some rooms are there before, and some of those have a member.
-		keeper := join(t, g, "keeper")
-		keeper.call("subscribe", map[string]any{"rooms": []string{"deals:A0", "deals:B0", "deals:Aempty"}})
-		for _, s := range []string{"A0", "A1", "B0"} {
-			f.put(s, 5)
-		}
-		f.w.flush()
-		keeper.await("the first records", func() bool {
-			return len(keeper.rooms["deals:A0"].frames) == 5 && len(keeper.rooms["deals:B0"].frames) == 5
-		})
-		eventually(t, patience, "the rest of them", func() bool {
-			return g.metric("tapecast_ingest_records_total") >= float64(f.w.sent.Load())
-		})
-
-		subscribe := func(c *client, names ...string) []roomReply {
-			t.Helper()
-			r := c.call("subscribe", map[string]any{"rooms": names})
-			if r.Error != nil {
-				t.Fatalf("cannot subscribe: %+v", r.Error)
-			}
-			return roomReplies(r.Result)
-		}
-		var clients []*client
-		for i := range 6 {
-			c := join(t, g, fmt.Sprint("w", i))
-			names := [][]string{{"deals:A*"}, {"deals:*"}, {"deals:A*", "quotes:A*"}}[i%3]
-			list := subscribe(c, names...)
-			var in []string
-			for _, r := range list[0].Rooms {
-				in = append(in, r.Room)
-			}
-			if want := []string{"deals:A0", "deals:A0 deals:B0"}[(i%3)%2]; list[0].Status != "joined" ||
-				strings.Join(in, " ") != want {
-				t.Errorf("%s joined %q, want %s: %+v", names[0], in, want, list[0])
-			}
-			clients = append(clients, c)
-		}
+		f.begins(t, g)
+		clients := wildcardClients(t, g)
 		if n := g.metric("tapecast_wildcards"); n != 8 {
 			t.Errorf("%v wildcards are held, not 8", n)
 		}
-
-		// More appear, while one client leaves and comes back.
 		fickle := join(t, g, "fickle")
-		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(stopped)
-			for {
-				subscribe(fickle, "deals:*", "quotes:*")
-				fickle.call("unsubscribe", map[string]any{"rooms": []string{"deals:*", "quotes:*"}})
-				select {
-				case <-stop:
-					return
-				default:
-				}
-			}
-		}()
-		for round := range 3 {
-			for i := range 15 {
-				f.put(fmt.Sprint("A", 10+i), 1+round)
-				f.put(fmt.Sprint("B", 10+i), 1)
-				if i%5 == 0 {
-					f.w.flush()
-				}
-			}
-		}
-		f.put("Aempty", 3)
-		f.w.flush()
-		close(stop)
-		within(t, patience, "the fickle client's end", stopped)
+		f.grows(t, fickle)
 		deals, quotes := k.read(t, "deals"), k.read(t, "quotes")
 		for i, c := range clients {
 			wantWildcard(t, c, "deals:", []string{"A", ""}[(i%3)%2], deals, "A1")
@@ -128,111 +64,134 @@ func TestWildcards(t *testing.T) {
 			c.check()
 		}
 		fickle.check()
-
-		t.Run("bad", func(t *testing.T) {
-			c := join(t, g, "bad")
-			say := func(name string, code int, words string) {
-				t.Helper()
-				r := subscribe(c, name)[0]
-				if r.Error == nil || r.Error.Code != code || !strings.Contains(r.Error.Message, words) {
-					t.Errorf("%s: %+v %+v, want %d and %q", name, r, r.Error, code, words)
-				}
-			}
-			say("*", -32006, "a wildcard must begin with")
-			say("deals*", -32006, `such as "deals:*"`)
-			say("deals:*A", -32006, "only a * at the end")
-			f.put("C", 1)
-			for i := range 41 {
-				f.put(fmt.Sprint("X", i), 1)
-			}
-			f.w.flush()
-			eventually(t, patience, "41 rooms", func() bool {
-				r := subscribe(c, "quotes:X*")[0]
-				if r.Error == nil {
-					c.call("unsubscribe", map[string]any{"rooms": []string{"quotes:X*"}})
-					return false
-				}
-				return r.Error.Code == -32009 &&
-					strings.Contains(r.Error.Message,
-						"the wildcard has more rooms than rooms_per_wildcard, which is 40")
-			})
-			subscribe(c, "deals:Y*")
-			for i := range 41 {
-				f.put(fmt.Sprint("Y", i), 1)
-				f.w.flush()
-			}
-			c.await("the notice that deals:Y* is full", func() bool {
-				return slices.ContainsFunc(c.notices, func(n notice) bool {
-					return n.Method == "limit" &&
-						strings.Contains(string(n.Params), `{"pattern":"deals:Y*","room":"deals:Y`) &&
-						strings.Contains(string(n.Params), `"limit":"rooms_per_wildcard","most":40}`)
-				})
-			})
-			if n := g.metric("tapecast_wildcards_full_total"); n < 1 {
-				t.Errorf("%v wildcards have become full", n)
-			}
-			c.check()
-		})
-
+		t.Run("bad", func(t *testing.T) { f.badWildcards(t, g) })
 		t.Run("resume", func(t *testing.T) {
-			c := clients[0]
-			left := roomReplies(c.call("unsubscribe", map[string]any{"rooms": []string{"deals:A*"}}).Result)[0]
-			if left.Status != "left" || len(left.Rooms) != 17 {
-				t.Fatalf("left %+v", left)
-			}
-			since := map[string]any{}
-			for _, r := range left.Rooms {
-				since[r.Room] = r.Positions.object()
-			}
-			c.leave()
-			for i := range 15 {
-				f.put(fmt.Sprint("A", 10+i), 2)
-			}
-			f.w.flush()
-			// Another gateway has none of these rooms yet.
-			g2 := start(t, config(k, wildcardConfig))
-			for _, g := range []*gateway{g, g2} {
-				d := join(t, g, "back")
-				d.call("subscribe", map[string]any{"rooms": []string{"deals:A*"}, "since": since})
-				topic := k.read(t, "deals")
-				d.await("all that came meanwhile", func() bool { return len(d.rooms) == 17 && frames(d) == 30 })
-				d.mu.Lock()
-				for name, r := range d.rooms {
-					sameAsSince(t, r, name, topic, left)
-				}
-				d.mu.Unlock()
-				d.check()
-			}
-
-			// With the wildcard's position alone it also gets the rooms that began meanwhile, although they
-			// have no member on one of the gateways.
-			at := left.Positions.object()
-			f.put("A90", 3)
-			f.w.flush()
-			g3 := start(t, config(k, wildcardConfig))
-			for _, g := range []*gateway{g, g3} {
-				d := join(t, g, "again")
-				list := roomReplies(d.call("subscribe", map[string]any{
-					"rooms": []string{"deals:A*"}, "since": map[string]any{"deals:A*": at},
-				}).Result)
-				if r := list[0]; r.Recovered == nil || !*r.Recovered || !maps.Equal(r.Positions.at, left.Positions.at) {
-					t.Errorf("joined %+v", r)
-				}
-				topic := k.read(t, "deals")
-				d.await("all that came meanwhile", func() bool {
-					r := d.rooms["deals:A90"]
-					return r != nil && len(r.frames) == 3 && frames(d) >= 33
-				})
-				d.mu.Lock()
-				for name, r := range d.rooms {
-					sameAsSince(t, r, name, topic,
-						roomReply{Rooms: []roomReply{{Room: name, Positions: left.Positions}}})
-				}
-				d.mu.Unlock()
-				d.check()
-			}
+			left := f.resumesInRooms(t, k, g, clients[0])
+			f.resumesByWildcard(t, k, g, left)
 		})
 	})
+}
+
+// begins makes rooms before there is a wildcard. Some of them have a member.
+func (f *wildcardFeed) begins(t *testing.T, g *gateway) {
+	t.Helper()
+	keeper := join(t, g, "keeper")
+	keeper.call("subscribe", map[string]any{"rooms": []string{"deals:A0", "deals:B0", "deals:Aempty"}})
+	for _, s := range []string{"A0", "A1", "B0"} {
+		f.put(s, 5)
+	}
+	f.w.flush()
+	keeper.await("the first records", func() bool {
+		return len(keeper.rooms["deals:A0"].frames) == 5 && len(keeper.rooms["deals:B0"].frames) == 5
+	})
+	eventually(t, patience, "the rest of them", func() bool {
+		return g.metric("tapecast_ingest_records_total") >= float64(f.w.sent.Load())
+	})
+}
+
+func subscribed(t *testing.T, c *client, names ...string) []roomReply {
+	t.Helper()
+	r := c.call("subscribe", map[string]any{"rooms": names})
+	if r.Error != nil {
+		t.Fatalf("cannot subscribe: %+v", r.Error)
+	}
+	return roomReplies(r.Result)
+}
+
+// wildcardClients returns clients with one or two wildcards each.
+func wildcardClients(t *testing.T, g *gateway) (clients []*client) {
+	t.Helper()
+	for i := range 6 {
+		c := join(t, g, fmt.Sprint("w", i))
+		names := [][]string{{"deals:A*"}, {"deals:*"}, {"deals:A*", "quotes:A*"}}[i%3]
+		list := subscribed(t, c, names...)
+		var in []string
+		for _, r := range list[0].Rooms {
+			in = append(in, r.Room)
+		}
+		if want := []string{"deals:A0", "deals:A0 deals:B0"}[(i%3)%2]; list[0].Status != "joined" ||
+			strings.Join(in, " ") != want {
+			t.Errorf("%s joined %q, want %s: %+v", names[0], in, want, list[0])
+		}
+		clients = append(clients, c)
+	}
+	return clients
+}
+
+// grows makes more rooms, while one client leaves and comes back.
+func (f *wildcardFeed) grows(t *testing.T, fickle *client) {
+	t.Helper()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			subscribed(t, fickle, "deals:*", "quotes:*")
+			fickle.call("unsubscribe", map[string]any{"rooms": []string{"deals:*", "quotes:*"}})
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	for round := range 3 {
+		for i := range 15 {
+			f.put(fmt.Sprint("A", 10+i), 1+round)
+			f.put(fmt.Sprint("B", 10+i), 1)
+			if i%5 == 0 {
+				f.w.flush()
+			}
+		}
+	}
+	f.put("Aempty", 3)
+	f.w.flush()
+	close(stop)
+	within(t, patience, "the fickle client's end", stopped)
+}
+
+func (f *wildcardFeed) badWildcards(t *testing.T, g *gateway) {
+	c := join(t, g, "bad")
+	say := func(name string, code int, words string) {
+		t.Helper()
+		r := subscribed(t, c, name)[0]
+		if r.Error == nil || r.Error.Code != code || !strings.Contains(r.Error.Message, words) {
+			t.Errorf("%s: %+v %+v, want %d and %q", name, r, r.Error, code, words)
+		}
+	}
+	say("*", -32006, "a wildcard must begin with")
+	say("deals*", -32006, `such as "deals:*"`)
+	say("deals:*A", -32006, "only a * at the end")
+	f.put("C", 1)
+	for i := range 41 {
+		f.put(fmt.Sprint("X", i), 1)
+	}
+	f.w.flush()
+	eventually(t, patience, "41 rooms", func() bool {
+		r := subscribed(t, c, "quotes:X*")[0]
+		if r.Error == nil {
+			c.call("unsubscribe", map[string]any{"rooms": []string{"quotes:X*"}})
+			return false
+		}
+		return r.Error.Code == -32009 &&
+			strings.Contains(r.Error.Message,
+				"the wildcard has more rooms than rooms_per_wildcard, which is 40")
+	})
+	subscribed(t, c, "deals:Y*")
+	for i := range 41 {
+		f.put(fmt.Sprint("Y", i), 1)
+		f.w.flush()
+	}
+	c.await("the notice that deals:Y* is full", func() bool {
+		return slices.ContainsFunc(c.notices, func(n notice) bool {
+			return n.Method == "limit" &&
+				strings.Contains(string(n.Params), `{"pattern":"deals:Y*","room":"deals:Y`) &&
+				strings.Contains(string(n.Params), `"limit":"rooms_per_wildcard","most":40}`)
+		})
+	})
+	if n := g.metric("tapecast_wildcards_full_total"); n < 1 {
+		t.Errorf("%v wildcards have become full", n)
+	}
+	c.check()
 }
 
 func frames(c *client) (n int) {

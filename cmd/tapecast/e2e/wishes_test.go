@@ -27,86 +27,13 @@ func TestBadWishes(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "ticks", 3)
 	g := start(t, config(k, wishesConfig))
-	w := k.producer(t)
-	watches := dial(t, g, dialing{query: "?token=" + g.token("x")})
-	watches.call("subscribe", map[string]any{"rooms": []string{"ticks"}})
-	for i := range 300 {
-		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
-	}
-	w.flush()
-	old := epochOf(t, g)
-	k.deleteTopic(t, "ticks")
-	k.topic(t, "ticks", 3)
-	for i := range 300 {
-		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
-	}
-	w.flush()
-	eventually(t, time.Minute, "the topic that was created again", func() bool { return epochOf(t, g) != old })
-	now := epochOf(t, g)
-	// Or joins below are sent the rest of it.
-	watches.awaitFor(time.Minute, "all of the new topic", func() bool {
-		at := watches.rooms["ticks"].last
-		return watches.rooms["ticks"].resets == 1 && at[0] == 99 && at[1] == 99 && at[2] == 99
-	})
-	watches.call("unsubscribe", map[string]any{"rooms": []string{"ticks"}})
-
-	c := dial(t, g, dialing{query: "?token=" + g.token("w")})
-	many := func(n int, what string) string {
-		list := make([]string, n)
-		for i := range list {
-			list[i] = fmt.Sprintf("%q", fmt.Sprint(what, i))
-		}
-		return strings.Join(list, ",")
-	}
-	id := 0
-	ask := func(params string, code int, words string) {
-		t.Helper()
-		id++
-		c.sendText(fmt.Sprintf(`{"method":"subscribe","params":%s,"id":%d}`, params, id))
-		r := c.reply(fmt.Sprint(id))
-		got := r.Error
-		if got == nil {
-			if list := roomReplies(r.Result); len(list) == 1 {
-				if got = list[0].Error; list[0].Status == "joined" { // it may be, from now on
-					if list[0].Recovered == nil || *list[0].Recovered {
-						t.Fatalf("%.100s: %s, which says recovered", params, r.Result)
-					}
-					id++
-					c.sendText(fmt.Sprintf(`{"method":"unsubscribe","params":["ticks"],"id":%d}`, id))
-					c.reply(fmt.Sprint(id))
-				}
-			}
-		}
-		if got == nil || got.Code != code || !strings.Contains(got.Message, words) {
-			t.Fatalf("%.100s: %s %+v, want %d with %q", params, r.Result, got, code, words)
-		}
-	}
-	all := func() {
-		t.Helper()
-		since := func(format string, args ...any) string {
-			return `{"rooms":["ticks"],"since":{"ticks":` + fmt.Sprintf(format, args...) + `}}`
-		}
-		ask(since(`{"epoch":%q,"0":5,"7":5}`, now), -32010, "partition 7")
-		ask(since(`{"epoch":%q,"0":-2}`, now), -32602, "-2")
-		ask(since(`{"epoch":%q,"0":1000000,"1":5,"2":5}`, now), -32008, "partition 0 ends at offset 99")
-		ask(since(`{"epoch":%q,"0":9223372036854775807,"1":5,"2":5}`, now), -32008, "partition 0 ends at offset 99")
-		ask(since(`{"epoch":%q,"0":9223372036854775808}`, now), -32602, "9223372036854775808")
-		ask(since(`{"epoch":"elsewhere","0":5}`), -32008, "elsewhere")
-		ask(since(`{"0":5}`), -32008, "have no epoch")
-		ask(since(`{}`), -32008, "have no epoch")
-		ask(since(`{"epoch":%q,"00":5}`, now), -32602, "partition numbers")
-		ask(`{"rooms":["ticks"],"since":{"quotes":{"ts":1699123456789}}}`, -32602, "not joined by this request")
-		ask(since(`{"epoch":%q,"0":5,"1":5,"2":5}`, old), -32008, old)
-		ask(`{"rooms":[`+many(10_000, "ticks:")+`]}`, -32009, "1024 rooms")
-		ask(`{"rooms":["ticks"],"keys":[`+many(100_000, "k")+`]}`, -32009, "1024 keys")
-		for _, rate := range []string{"0", "-1", `"5"`, "1e9"} {
-			ask(`{"rooms":["ticks"],"max_rate":`+rate+`}`, -32602, "max_rate")
-		}
-	}
-	all()
+	w := &wishing{t: t}
+	w.old, w.now = ticksAgain(t, k, g)
+	w.c = dial(t, g, dialing{query: "?token=" + g.token("w")})
+	w.all()
 	heap, goroutines := g.heap(), g.metric("go_goroutines")
 	for range 20 {
-		all()
+		w.all()
 	}
 	if n := g.metric("tapecast_subscriptions"); n != 0 {
 		t.Errorf("%v subscriptions came of it", n)
@@ -115,7 +42,99 @@ func TestBadWishes(t *testing.T) {
 		t.Errorf("the heap has grown by %.0f bytes", grown)
 	}
 	eventually(t, patience, "the goroutines are back", func() bool { return g.metric("go_goroutines") <= goroutines })
-	c.check()
+	w.c.check()
+}
+
+// ticksAgain fills the topic, makes it again and fills that. It returns the epochs of both.
+func ticksAgain(t *testing.T, k *cluster, g *gateway) (old, now string) {
+	t.Helper()
+	w := k.producer(t)
+	watches := dial(t, g, dialing{query: "?token=" + g.token("x")})
+	watches.call("subscribe", map[string]any{"rooms": []string{"ticks"}})
+	for i := range 300 {
+		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
+	}
+	w.flush()
+	old = epochOf(t, g)
+	k.deleteTopic(t, "ticks")
+	k.topic(t, "ticks", 3)
+	for i := range 300 {
+		w.send("ticks", int32(i%3), fmt.Append(nil, "k", i%7), fmt.Appendf(nil, `{"i":%d}`, i))
+	}
+	w.flush()
+	eventually(t, time.Minute, "the topic that was created again", func() bool { return epochOf(t, g) != old })
+	now = epochOf(t, g)
+	// Or joins below are sent the rest of it.
+	watches.awaitFor(time.Minute, "all of the new topic", func() bool {
+		at := watches.rooms["ticks"].last
+		return watches.rooms["ticks"].resets == 1 && at[0] == 99 && at[1] == 99 && at[2] == 99
+	})
+	watches.call("unsubscribe", map[string]any{"rooms": []string{"ticks"}})
+	return old, now
+}
+
+// many returns so many names, as a list in JSON without its brackets.
+func many(n int, what string) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("%q", fmt.Sprint(what, i))
+	}
+	return strings.Join(list, ",")
+}
+
+// wishing is a client that asks for what it must not. old and now are the topic's epochs.
+type wishing struct {
+	t        *testing.T
+	c        *client
+	id       int
+	old, now string
+}
+
+func (w *wishing) ask(params string, code int, words string) {
+	w.t.Helper()
+	w.id++
+	w.c.sendText(fmt.Sprintf(`{"method":"subscribe","params":%s,"id":%d}`, params, w.id))
+	r := w.c.reply(fmt.Sprint(w.id))
+	got := r.Error
+	if got == nil {
+		if list := roomReplies(r.Result); len(list) == 1 {
+			if got = list[0].Error; list[0].Status == "joined" { // it may be, from now on
+				if list[0].Recovered == nil || *list[0].Recovered {
+					w.t.Fatalf("%.100s: %s, which says recovered", params, r.Result)
+				}
+				w.id++
+				w.c.sendText(fmt.Sprintf(`{"method":"unsubscribe","params":["ticks"],"id":%d}`, w.id))
+				w.c.reply(fmt.Sprint(w.id))
+			}
+		}
+	}
+	if got == nil || got.Code != code || !strings.Contains(got.Message, words) {
+		w.t.Fatalf("%.100s: %s %+v, want %d with %q", params, r.Result, got, code, words)
+	}
+}
+
+// all asks for everything that is refused.
+func (w *wishing) all() {
+	w.t.Helper()
+	since := func(format string, args ...any) string {
+		return `{"rooms":["ticks"],"since":{"ticks":` + fmt.Sprintf(format, args...) + `}}`
+	}
+	w.ask(since(`{"epoch":%q,"0":5,"7":5}`, w.now), -32010, "partition 7")
+	w.ask(since(`{"epoch":%q,"0":-2}`, w.now), -32602, "-2")
+	w.ask(since(`{"epoch":%q,"0":1000000,"1":5,"2":5}`, w.now), -32008, "partition 0 ends at offset 99")
+	w.ask(since(`{"epoch":%q,"0":9223372036854775807,"1":5,"2":5}`, w.now), -32008, "partition 0 ends at offset 99")
+	w.ask(since(`{"epoch":%q,"0":9223372036854775808}`, w.now), -32602, "9223372036854775808")
+	w.ask(since(`{"epoch":"elsewhere","0":5}`), -32008, "elsewhere")
+	w.ask(since(`{"0":5}`), -32008, "have no epoch")
+	w.ask(since(`{}`), -32008, "have no epoch")
+	w.ask(since(`{"epoch":%q,"00":5}`, w.now), -32602, "partition numbers")
+	w.ask(`{"rooms":["ticks"],"since":{"quotes":{"ts":1699123456789}}}`, -32602, "not joined by this request")
+	w.ask(since(`{"epoch":%q,"0":5,"1":5,"2":5}`, w.old), -32008, w.old)
+	w.ask(`{"rooms":[`+many(10_000, "ticks:")+`]}`, -32009, "1024 rooms")
+	w.ask(`{"rooms":["ticks"],"keys":[`+many(100_000, "k")+`]}`, -32009, "1024 keys")
+	for _, rate := range []string{"0", "-1", `"5"`, "1e9"} {
+		w.ask(`{"rooms":["ticks"],"max_rate":`+rate+`}`, -32602, "max_rate")
+	}
 }
 
 // epochOf returns the topic's epoch, as a join shows it.
