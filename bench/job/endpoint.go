@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -143,19 +142,11 @@ func readEd25519(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil, fmt.Errorf("%s is not a PEM file", file)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, err := jwt.ParseEdPrivateKeyFromPEM(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s holds no Ed25519 private key in PEM: %w", file, err)
 	}
-	k, ok := key.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s holds a %T, not an Ed25519 private key", file, key)
-	}
-	return k.Seed(), nil
+	return key.(ed25519.PrivateKey).Seed(), nil // jwt takes no other type
 }
 
 // Signer signs tokens that no gateway has seen before.

@@ -25,18 +25,23 @@ type Clock struct {
 // several tries it takes the one with the least time between the two readings. The error
 // is tens of nanoseconds.
 func NewClock() Clock {
-	var best Clock
-	least := time.Duration(1<<63 - 1)
+	begun := time.Now()
+	since, mono := tie(func() int64 { return int64(time.Since(begun)) }, unix.CLOCK_MONOTONIC)
+	return Clock{origin: begun.Add(time.Duration(since)), mono: mono}
+}
+
+// tie reads one clock between two readings of another, 16 times, and returns the pair that took the least
+// time. The first is the middle of its two readings.
+func tie(outer func() int64, inner int32) (out, in int64) {
+	least := int64(1<<63 - 1)
 	for range 16 {
-		a := time.Now()
-		mono := ClockGettime(unix.CLOCK_MONOTONIC)
-		b := time.Now()
-		if d := b.Sub(a); d < least {
-			least = d
-			best = Clock{origin: a.Add(d / 2), mono: mono}
+		a := outer()
+		t := ClockGettime(inner)
+		if d := outer() - a; d < least {
+			least, out, in = d, a+d/2, t
 		}
 	}
-	return best
+	return out, in
 }
 
 // Now reads the clock.
@@ -46,18 +51,8 @@ func (c Clock) Now() int64 { return c.mono + int64(time.Since(c.origin)) }
 // One process takes it once and hands it to the others, so a step of the wall clock during
 // a run changes nothing.
 func Anchor() int64 {
-	var best int64
-	least := int64(1<<63 - 1)
-	for range 16 {
-		a := ClockGettime(unix.CLOCK_MONOTONIC)
-		wall := ClockGettime(unix.CLOCK_REALTIME)
-		b := ClockGettime(unix.CLOCK_MONOTONIC)
-		if b-a < least {
-			least = b - a
-			best = wall - (a + (b-a)/2)
-		}
-	}
-	return best
+	mono, wall := tie(func() int64 { return ClockGettime(unix.CLOCK_MONOTONIC) }, unix.CLOCK_REALTIME)
+	return wall - mono
 }
 
 // ClockGettime reads one of the kernel's clocks, in ns.

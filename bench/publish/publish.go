@@ -101,7 +101,9 @@ func (p *Publication) Publish(ctx context.Context, to Sink) (Published, error) {
 			return out, err
 		}
 		done := clock.Now() + p.Anchor
-		noteLag(p.Longest, done-p.Schedule.Due(from))
+		if lag := done - p.Schedule.Due(from); p.Longest != nil && lag > p.Longest.Load() {
+			p.Longest.Store(lag) // nobody else writes it
+		}
 		for ; from < n; from++ {
 			due := p.Schedule.Due(from)
 			out.Lag.Record(done - due)
@@ -129,13 +131,6 @@ func (p *Publication) end(ctx context.Context, out Published, to Sink) (Publishe
 
 // closeTimeout is how long the other side has to take the last messages.
 const closeTimeout = 30 * time.Second
-
-// noteLag keeps the publisher's longest lag. Only the publisher writes it.
-func noteLag(longest *atomic.Int64, lag int64) {
-	if longest != nil && lag > longest.Load() {
-		longest.Store(lag)
-	}
-}
 
 // kafkaSink produces to a topic. One goroutine uses it. Delivery reports come on another.
 type kafkaSink struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 
 	"tapecast/bench/job"
 	"tapecast/bench/proto"
@@ -75,7 +76,9 @@ func newReader(shape job.ValueShape, bare, check bool) *reader {
 }
 
 // inflates makes the reader take deflated frames too.
-func (r *reader) inflates() { r.parse, r.inflater = proto.ParseDeflated, newInflater() }
+func (r *reader) inflates() {
+	r.parse, r.inflater = proto.ParseDeflated, &inflater{seed: maphash.MakeSeed(), known: map[uint64]inflated{}}
+}
 
 // start begins a run: data is expected, timed and counted. There is one tally for each feed.
 func (r *reader) start(p job.Timing, tallies ...*tally) {

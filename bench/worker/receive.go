@@ -120,10 +120,6 @@ type inflated struct{ small, text []byte }
 // maxKnown bounds the frames that are remembered. No client falls that far behind.
 const maxKnown = 1024
 
-func newInflater() *inflater {
-	return &inflater{seed: maphash.MakeSeed(), known: map[uint64]inflated{}}
-}
-
 // inflate returns the message of a deflated payload (RFC 7692, 7.2.2).
 func (f *inflater) inflate(p []byte) ([]byte, error) {
 	key := maphash.Bytes(f.seed, p)

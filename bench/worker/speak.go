@@ -49,7 +49,8 @@ func newSpeaker(l *loop) (speaker, error) {
 		return &plainSpeaker{l: l}, nil
 	}
 	if l.job.Observe {
-		return newObserver(l), nil
+		l.reader.chain = newChain()
+		return &observer{tapecastSpeaker{l}, map[string]bool{}}, nil
 	}
 	return &tapecastSpeaker{l: l}, nil
 }
@@ -168,11 +169,6 @@ func (r *reader) search(i int, p []byte, now int64, first bool) error {
 type observer struct {
 	tapecastSpeaker
 	chained map[string]bool // by room: its members are promised every message
-}
-
-func newObserver(l *loop) *observer {
-	l.reader.chain = newChain()
-	return &observer{tapecastSpeaker{l}, map[string]bool{}}
 }
 
 // notice takes what is not a room's message. The answer to joining names the rooms with a chain.

@@ -17,10 +17,8 @@ func rampCommand() *cobra.Command {
 	t := targetFlags{Target: bench.Target{Topic: "market.trades"}}
 	c := bench.RampConfig{Fanout: bench.FanoutConfig{Rooms: []string{"trades"}, Fields: aSymbol, Pace: time.Millisecond,
 		Duration: 5 * time.Second}}
-	var rates []float64
 	cmd := measuring("ramp", &t, &c.Fanout.Target, &c.Fanout.Log, func(ctx context.Context) (*bench.RampResult, error) {
-		c.Rates = rates
-		if len(c.Clients) == 0 && len(rates) == 0 {
+		if len(c.Clients) == 0 && len(c.Rates) == 0 {
 			c.Rates = []float64{50, 100, 200, 400, 800}
 		}
 		return bench.Ramp(ctx, c)
@@ -30,7 +28,7 @@ func rampCommand() *cobra.Command {
 	addLoad(f, &c.Fanout)
 	addValues(f, &c.Fanout)
 	addRooms(f, &c.Fanout)
-	f.Float64SliceVar(&rates, "rates", nil, "`messages` a second of each step (default 50,100,200,400,800)")
+	f.Float64SliceVar(&c.Rates, "rates", nil, "`messages` a second of each step (default 50,100,200,400,800)")
 	f.IntSliceVar(&c.Clients, "client-steps", nil, "`clients` of each step, in place of --rates")
 	f.DurationVar(&c.SLO, "slo", 250*time.Millisecond, "p99 of the latency that a step must hold")
 	f.BoolVar(&c.All, "all", false, "go on after the knee")

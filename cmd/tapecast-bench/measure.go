@@ -33,9 +33,7 @@ func fanoutLike(name string, c bench.FanoutConfig, topic string,
 		addValues(cmd.Flags(), &c)
 	}
 	cmd.Flags().String("html", "", "also write the result as a page with charts to `file`")
-	if more != nil {
-		more(cmd.Flags(), &c)
-	}
+	more(cmd.Flags(), &c)
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -85,17 +84,24 @@ func planCommand() *cobra.Command {
 			return err
 		}
 		c.Memory, c.Link, s.Interval = memory*(1<<30), link*1e9/8, interval.Seconds()
-		if c.Streams, err = withAlso(s, also); err != nil {
-			return err
+		c.Streams = []plan.Feed{s}
+		for _, text := range also {
+			more, err := parseStream(text)
+			if err != nil {
+				return err
+			}
+			c.Streams = append(c.Streams, more)
 		}
 		cal, err := plan.LoadCalibration(calibration)
 		if err != nil {
 			return err
 		}
 		if metrics != "" {
-			if c.Corrected, err = corrected(cmd.Context(), cal, metrics); err != nil {
+			live, err := plan.ReadLive(cmd.Context(), metrics, 10*time.Second)
+			if err != nil {
 				return err
 			}
+			c.Corrected = cal.Correct(live)
 		}
 		p, err := plan.New(c, cal)
 		if err != nil {
@@ -132,27 +138,6 @@ func planCommand() *cobra.Command {
 	f.Float64Var(&c.Retain, "retain", 30, "`seconds` that tapes reach back")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
-}
-
-func withAlso(first plan.Feed, also []string) ([]plan.Feed, error) {
-	streams := []plan.Feed{first}
-	for _, text := range also {
-		more, err := parseStream(text)
-		if err != nil {
-			return nil, err
-		}
-		streams = append(streams, more)
-	}
-	return streams, nil
-}
-
-// corrected adjusts a calibration to a running gateway, and returns what that changed.
-func corrected(ctx context.Context, cal *plan.Calibration, metrics string) ([]string, error) {
-	live, err := plan.ReadLive(ctx, metrics, 10*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return cal.Correct(live), nil
 }
 
 // parseSLO parses p99=50ms, and returns it in ms.
