@@ -190,7 +190,9 @@ func (c *Consumer) assign(t *topic) error {
 		if resumed {
 			start = t.resume[n]
 		}
-		p := &partition{topic: t, feed: t.feed, num: n, end: end, read: start, reader: c.readerOf(t, n)}
+		p := &partition{topic: t, feed: t.feed, num: n, end: end, read: start,
+			// The partitions of all topics are spread over the readers, the same way each time.
+			reader: c.readers[(slices.Index(c.topics, t)+int(n))%len(c.readers)]}
 		p.begun = time.Now().UnixMilli()
 		if t.fills && !resumed {
 			p.filled = end
@@ -230,11 +232,6 @@ func (c *Consumer) handOut(t *topic, parts []*partition) error {
 	}
 	t.set(func() { t.why = why })
 	return err
-}
-
-// readerOf spreads the partitions of all topics over the readers, the same way each time.
-func (c *Consumer) readerOf(t *topic, n int32) *reader {
-	return c.readers[(slices.Index(c.topics, t)+int(n))%len(c.readers)]
 }
 
 func (c *Consumer) everywhere(cmd func(*reader) error) error {

@@ -159,7 +159,9 @@ func (s *side) busy() bool { return s.joining != nil || s.leaving != nil }
 // dropSide forgets the connection's requests.
 func (c *Conn) dropSide() {
 	if c.side != nil && c.side.joining != nil {
-		c.side.joining.dropRecalls()
+		for _, r := range c.side.joining.recalls {
+			r.Drop() // nobody waits for what the join has asked for
+		}
 	}
 	c.side = nil
 }

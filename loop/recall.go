@@ -71,13 +71,6 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 	return j.waiting > 0
 }
 
-// dropRecalls notes that nobody waits for what the join has asked for.
-func (j *joining) dropRecalls() {
-	for _, r := range j.recalls {
-		r.Drop()
-	}
-}
-
 // giveBack releases a past that waits for those of other rooms of the join, since they may wait for
 // its memory. Once the join is answered its member asks again.
 func (j *joining) giveBack(p *rooms.Past) bool {

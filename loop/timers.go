@@ -136,12 +136,6 @@ type clockSteps struct {
 	off  time.Duration // offset of the wall clock from the monotonic clock, when timers were last set by it
 }
 
-// wallOff returns how far the wall clock has moved from where the monotonic clock has it.
-func (e *Engine) wallOff() time.Duration {
-	now := e.cfg.wall()
-	return now.Round(0).Sub(e.start.Round(0)) - time.Since(e.start)
-}
-
 // lookAtWall checks all timers that go by the wall clock if that clock was set.
 func (t *timers) lookAtWall(now tick) {
 	l := t.loop
@@ -149,7 +143,8 @@ func (t *timers) lookAtWall(now tick) {
 		return
 	}
 	t.steps.next = now + ticks(wallEvery)
-	off := l.engine.wallOff()
+	e := l.engine // off: how far the wall clock has moved from where the monotonic clock has it
+	off := e.cfg.wall().Round(0).Sub(e.start.Round(0)) - time.Since(e.start)
 	if d := off - t.steps.off; d.Abs() < wallStep {
 		return
 	}

@@ -88,7 +88,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 		writeTopicMetrics(m, &read)
 		writeRecallMetrics(m, &recalled)
 	}
-	writeMemoryMetrics(m, memoryParts(&sockets, &table, &read, &recalled))
+	byKey(m, "tapecast_memory_bytes", "part", memoryParts(&sockets, &table, &read, &recalled))
 	for _, t := range s.handler.Timings() {
 		m.family(t.Name)
 		t.Write(m.w)
@@ -137,7 +137,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	put(m, "tapecast_unknown_tiers_total", s.limit.UnknownTiers.Load())
 	put(m, "tapecast_request_debts", s.limit.Debts())
 	put(m, "tapecast_request_debts_forgone_total", s.limit.Forgone())
-	s.writeWatchMetrics(m)
+	put(m, "tapecast_standing", s.watchdog.standing())
 	m.family("tapecast_limited_total")
 	for k := range limits.Kinds {
 		m.labelled("tapecast_limited_total", "limit", k.String(), float64(s.limit.Refused[k].Load()))

@@ -113,10 +113,6 @@ func memoryParts(e *loop.Stats, t *rooms.Stats, i *ingest.Stats, r *ingest.Recal
 	return parts
 }
 
-func writeMemoryMetrics(m metricWriter, parts map[string]int64) {
-	byKey(m, "tapecast_memory_bytes", "part", parts)
-}
-
 // histogram writes the series of one histogram, divided by per. labels are its own, without braces.
 func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uint64, per float64) {
 	before, alone := "", ""
@@ -133,10 +129,6 @@ func (m metricWriter) histogram(name, labels string, h *loop.Histogram, unit uin
 	m.line(name+"_bucket{"+before+`le="+Inf"}`, float64(sum))
 	m.line(name+"_sum"+alone, float64(h.Sum)/per)
 	m.line(name+"_count"+alone, float64(sum))
-}
-
-func (s *Server) writeWatchMetrics(m metricWriter) {
-	put(m, "tapecast_standing", s.watchdog.standing())
 }
 
 func (s *Server) writeLogMetrics(m metricWriter) {

@@ -57,9 +57,14 @@ func fitsRooms(catalog *rooms.Catalog, name string, star bool) bool {
 }
 
 func allowRemedy(name string, catalog *rooms.Catalog) string {
+	return patternRemedy(name, "*", catalog)
+}
+
+// patternRemedy is what to do about a name that fits no pattern. owner stands for {owner} in such names.
+func patternRemedy(name, owner string, catalog *rooms.Catalog) string {
 	var names []string
 	for _, p := range catalog.Patterns() {
-		names = append(names, strings.ReplaceAll(p.Match, "{owner}", "*"))
+		names = append(names, strings.ReplaceAll(p.Match, "{owner}", owner))
 	}
 	if n := nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %s? Else add a pattern for it", n)

@@ -174,7 +174,7 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 		case seen[name]:
 			c.add(path, fmt.Sprintf("%q is named twice", name), "remove one")
 		case !ok:
-			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", joinRemedy(name, catalog))
+			c.add(path, fmt.Sprintf("%q fits no pattern of rooms", name), "%s", patternRemedy(name, "{sub}", catalog))
 		case p.Class.Private() && owner != sub:
 			c.add(path, fmt.Sprintf("%q is the private room of one user, so that no other could join", name),
 				"write \"%s%s\"", p.Prefix(), p.Class.Owner)
@@ -190,17 +190,6 @@ func (c *collector) checkAutoJoin(cfg *Config, catalog *rooms.Catalog) {
 		}
 		seen[name] = true
 	}
-}
-
-func joinRemedy(name string, catalog *rooms.Catalog) string {
-	var names []string
-	for _, p := range catalog.Patterns() {
-		names = append(names, strings.ReplaceAll(p.Match, "{owner}", "{sub}"))
-	}
-	if n := nearest(name, names); n != "" {
-		return fmt.Sprintf("did you mean %s? Else add a pattern for it", n)
-	}
-	return "add a pattern for it, or remove it"
 }
 
 func (c *collector) checkRoutes(cfg *Config, catalog *rooms.Catalog) {

@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"tapecast/server/config"
 )
 
 // connects bounds how many clients come a second: of one address, and of all.
@@ -22,10 +20,6 @@ const atOnce = 10
 // newRate returns the pace for n a second, and ten times as many at once.
 func newRate(n float64) pace {
 	return newPace(n, int(min(max(1, atOnce*n), 1<<20)))
-}
-
-func newConnects(l *config.Limits) connects {
-	return connects{address: newRate(l.ConnectsPerAddress), all: newRate(l.ConnectsPerSecond)}
 }
 
 // Connects counts a client that comes. If there are too many it returns which limit that is, and

@@ -108,7 +108,9 @@ func (k Kind) Key() string {
 
 // New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
-	l := &Limiter{Users: newAccounts(), budgets: newBudgets(&cfg.Limits), connects: newConnects(&cfg.Limits),
+	per := &cfg.Limits
+	l := &Limiter{Users: newAccounts(), budgets: newBudgets(per),
+		connects:  connects{address: newRate(per.ConnectsPerAddress), all: newRate(per.ConnectsPerSecond)},
 		Asking:    Shares{each: askingEach, free: askingFree},
 		Anonymous: Shares{most: cfg.Anonymous.Connections, each: cfg.Anonymous.ConnectionsPerAddress}}
 	if err := l.SetTiers(&cfg.Limits); err != nil {

@@ -64,7 +64,9 @@ func (r *run) step(ctx context.Context) time.Time {
 	if len(s.waiting) > 0 || s.again {
 		due = now
 	}
-	due = later(due, r.began.Add(r.pause))
+	if least := r.began.Add(r.pause); due.Before(least) {
+		due = least
+	}
 	begin := !r.busy && !now.Before(due)
 	if begin {
 		r.asked, s.waiting, s.again = s.waiting, nil, false
@@ -74,8 +76,8 @@ func (r *run) step(ctx context.Context) time.Time {
 		look = due
 	}
 	for _, list := range [...][]waiter{r.asked, s.waiting} {
-		if len(list) > 0 {
-			look = earlier(look, list[0].until)
+		if len(list) > 0 && list[0].until.Before(look) {
+			look = list[0].until
 		}
 	}
 	s.mu.Unlock()
@@ -97,7 +99,9 @@ func (r *run) ended(got result) {
 	}
 	switch {
 	case err != nil:
-		r.next = earlier(r.next, time.Now().Add(retry))
+		if again := time.Now().Add(retry); again.Before(r.next) {
+			r.next = again
+		}
 		err = ErrAway
 	case got.news || len(asked) == 0:
 		r.pause = between
@@ -155,18 +159,4 @@ func overdue(list, late []waiter, now time.Time) (rest, all []waiter) {
 		n++
 	}
 	return list[n:], append(late, list[:n]...)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
