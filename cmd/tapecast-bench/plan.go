@@ -70,7 +70,7 @@ func calibrateCommand() *cobra.Command {
 
 func planCommand() *cobra.Command {
 	var c plan.Config
-	var s plan.Feed
+	s := plan.Feed{Name: "rooms"}
 	var also []string
 	var slo, calibration, metrics string
 	var asJSON bool
@@ -114,7 +114,6 @@ func planCommand() *cobra.Command {
 	f.StringVar(&metrics, "metrics", "",
 		"adjust the calibration to a running gateway: `URL` of its internal port, or a file of its /metrics")
 	f.Float64Var(&c.Connections, "connections", 100_000, "`number` of clients")
-	s.Name = "rooms"
 	f.Float64Var(&s.Rooms, "rooms", 1, "`number` of rooms that get messages")
 	f.Float64Var(&s.Joined, "joined", 0, "`number` of rooms that each client joins (default: all)")
 	f.Float64Var(&s.Mean, "rate", 10, "`messages` a second in each room on average")
