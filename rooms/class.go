@@ -122,6 +122,7 @@ type Pattern struct {
 	wildcard bool
 	count    atomic.Int64 // rooms alive that have had data, in all shards
 	empty    atomic.Int64 // rooms alive that have had no data: clients have asked for them
+	guests   atomic.Int64 // those of them that clients without a user have asked for
 
 	watches    atomic.Int64 // in all shards; if there are none, a record without a room costs nothing
 	watchIndex int          // index of the pattern in the catalog; -1: its rooms cannot be joined by a wildcard

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"math"
+	"strings"
 	"sync"
 )
 
@@ -54,9 +55,11 @@ func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 		return nil, ErrTooManyRooms
 	}
 	// A user has at most one private room of a pattern, so those are not counted.
-	if !p.Class.Private() && !s.table.payers.take(user) {
-		p.empty.Add(-1)
-		return nil, ErrEmptyRooms
+	if !p.Class.Private() {
+		if err := s.pay(p, user); err != nil {
+			p.empty.Add(-1)
+			return nil, err
+		}
 	}
 	r := s.make(member.Name, p)
 	r.chain.empty = true
@@ -64,6 +67,27 @@ func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 		s.payer[r] = user
 	}
 	return r, nil
+}
+
+// pay counts an empty room of a user, or says why it may not be created.
+func (s *shard) pay(p *Pattern, user string) error {
+	guest := s.table.isGuest(user)
+	if guest && p.guests.Add(1) > (p.maxRooms()+1)/2 {
+		p.guests.Add(-1)
+		return ErrGuestRooms
+	}
+	if s.table.payers.take(user) {
+		return nil
+	}
+	if guest {
+		p.guests.Add(-1)
+	}
+	return ErrEmptyRooms
+}
+
+// isGuest reports whether that is the name by which a client without a user pays.
+func (t *Table) isGuest(user string) bool {
+	return t.cfg.Guests != "" && strings.HasPrefix(user, t.cfg.Guests)
 }
 
 // filled counts the room as one with data, before its first record. If the pattern already has as
@@ -82,6 +106,9 @@ func (s *shard) settle(r *Room) {
 	if user, ok := s.payer[r]; ok {
 		delete(s.payer, r)
 		s.table.payers.give(user)
+		if s.table.isGuest(user) {
+			r.pattern.guests.Add(-1)
+		}
 	}
 }
 

@@ -142,3 +142,44 @@ func TestRefusedRecords(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestGuestRooms: clients without a user have half of a pattern's rooms without data, so that users find
+// some left.
+func TestGuestRooms(t *testing.T) {
+	feed := newOpenFeed(1)
+	m := newManual(t, Config{Shards: 2, EmptyRooms: 4, Guests: "guest "},
+		&Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 10})
+	l := m.listen()
+	joined := map[string]*Sub{}
+	join := func(user, room string, want error) {
+		t.Helper()
+		p, _, _ := m.cfg.Catalog.Resolve(room)
+		j := &Join{User: user, Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: p}}}
+		m.Join(l, j)
+		m.answer()
+		joined[room] = j.Rooms[0].Sub
+		if err := j.Rooms[0].Err; err != want {
+			t.Errorf("%s joins %s: %v, want %v", user, room, err, want)
+		}
+	}
+	for i := range 4 {
+		join("guest 1", fmt.Sprint("a:1", i), nil)
+	}
+	join("guest 1", "a:14", ErrEmptyRooms)
+	join("guest 2", "a:20", nil)
+	join("guest 2", "a:21", ErrGuestRooms)
+	join("guest 2", "a:10", nil) // it is there
+	for i := range 4 {
+		join("x", fmt.Sprint("a:x", i), nil)
+	}
+	m.put("a:10", 0, 0, "1") // a room with data is nobody's
+	join("guest 2", "a:21", nil)
+	m.leave(joined["a:11"])
+	m.pass(time.Minute)
+	m.sweep()
+	join("guest 3", "a:30", nil)
+	join("guest 3", "a:31", ErrGuestRooms)
+	join("y", "a:y", nil)
+	join("guest 3", "a:31", ErrTooManyRooms)
+	m.check()
+}

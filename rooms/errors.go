@@ -14,6 +14,10 @@ var ErrTooManyRooms = errors.New("the pattern already has max_rooms rooms")
 // many as one user may have.
 var ErrEmptyRooms = errors.New("the user has joined too many rooms that have no message yet")
 
+// ErrGuestRooms answers a join that would create a room without data, where clients without a user have
+// created half of those that there may be.
+var ErrGuestRooms = errors.New("clients without a token have joined too many rooms that have no message yet")
+
 // TooOldError means that this node can no longer send what came after a client's
 // positions. Oldest is the earliest position from which everything can be sent. It is
 // empty where that is not known.

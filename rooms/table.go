@@ -30,6 +30,9 @@ type Config struct {
 	// EmptyRooms bounds the rooms without data that the joins of one user may create. Zero means
 	// any number.
 	EmptyRooms int
+	// Guests is what the names begin with by which clients without a user pay. Together they may have
+	// half of the rooms without data that a pattern may have. Empty: there are no such clients.
+	Guests string
 }
 
 // Table holds all rooms of a node, in shards with one appender each. Any goroutine may call its

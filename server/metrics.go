@@ -131,6 +131,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	})
 	put(m, "tapecast_rooms_withdrawn_total", s.handler.Withdrawn())
 	put(m, "tapecast_anonymous_connections", s.limit.Anonymous.Count())
+	put(m, "tapecast_anonymous_addresses", s.limit.Guests.Len())
 	put(m, "tapecast_services_authenticated_total", s.handler.Services())
 	s.writeLogMetrics(m)
 	put(m, "tapecast_users", s.limit.Users.Len())

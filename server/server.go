@@ -86,6 +86,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s.router = router
 	s.table, err = rooms.New(rooms.Config{
 		Catalog: s.catalog, Feeds: feeds, Shards: cfg.Server.Shards, EmptyRooms: cfg.Limits.EmptyRooms,
+		Guests: limits.Guest,
 		Budget: int64(cfg.Memory.Tapes), LastBudget: int64(cfg.LastValues()),
 	})
 	if err != nil {

@@ -66,10 +66,14 @@ func (a *Shares) Count() int {
 	return a.all
 }
 
+// Guest is what each name begins with that AnonymousPayer returns. No user has such a name, since it
+// holds a space.
+const Guest = "anonymous "
+
 // AnonymousPayer returns the name by which the anonymous connections of an address pay for what they
-// cause. No user has such a name, since it holds a space.
+// cause.
 func AnonymousPayer(from netip.Addr) string {
 	p := address(from)
 	a, _ := netip.AddrFromSlice([]byte(p.name))
-	return "anonymous " + a.String()
+	return Guest + a.String()
 }

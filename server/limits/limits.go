@@ -16,8 +16,10 @@ type Limiter struct {
 	Conns, Pending atomic.Int64 // connections that open has let in: all, and those not authenticated
 
 	Users     *Accounts
-	Anonymous Shares // connections without a user
-	Asking    Shares // connections whose token must be asked about
+	Guests    *Accounts   // by AnonymousPayer: the same for the addresses of connections without a user
+	Anonymous Shares      // connections without a user
+	Asking    Shares      // connections whose token must be asked about
+	sharing   atomic.Bool // anonymous clients of one address share an account
 	rows      rows
 	*budgets
 	connects connects
@@ -27,6 +29,10 @@ type Limiter struct {
 	Requests atomic.Uint64 // messages that were counted against the pace
 	Refused  [Kinds]atomic.Uint64
 }
+
+// Sharing reports whether the anonymous clients of one address share the budgets and rooms of one user.
+// They do where addresses are told apart: where their connections are limited.
+func (l *Limiter) Sharing() bool { return l.sharing.Load() }
 
 // Kind says which limit was hit.
 type Kind uint8
@@ -109,10 +115,11 @@ func (k Kind) Key() string {
 // New returns the Limiter of a configuration.
 func New(cfg *config.Config) *Limiter {
 	per := &cfg.Limits
-	l := &Limiter{Users: newAccounts(), budgets: newBudgets(per),
+	l := &Limiter{Users: newAccounts(), Guests: newAccounts(), budgets: newBudgets(per),
 		connects:  connects{address: newRate(per.ConnectsPerAddress), all: newRate(per.ConnectsPerSecond)},
 		Asking:    Shares{each: askingEach, free: askingFree},
 		Anonymous: Shares{most: cfg.Anonymous.Connections, each: cfg.Anonymous.ConnectionsPerAddress}}
+	l.sharing.Store(cfg.Anonymous.ConnectionsPerAddress > 0)
 	if err := l.SetTiers(&cfg.Limits); err != nil {
 		panic(fmt.Sprintf("BUG: a configuration that was not checked: %s", err))
 	}

@@ -51,8 +51,8 @@ func TestRoomsOfUserThatIsGone(t *testing.T) {
 		t.Errorf("%d rooms are reserved", rooms)
 	}
 	h.closed(c, 1006)
-	h.release(sessionOf(c), failures([]loop.Joined{{Err: loop.ErrAlready}, {Err: loop.ErrAlready}}))
-	if got, _ := h.reserve(sessionOf(c), 1); got != 1 {
+	h.release(c, sessionOf(c), failures([]loop.Joined{{Err: loop.ErrAlready}, {Err: loop.ErrAlready}}))
+	if got, _ := h.reserve(c, sessionOf(c), 1); got != 1 {
 		t.Error("a connection that is gone is refused")
 	}
 	if conns, rooms := h.limit.Users.Of("42"); conns != 1 || rooms != 0 {

@@ -11,13 +11,29 @@ import (
 // A client without a token is let in by authenticate with "anonymous": true, where the configuration
 // lists rooms for such clients. Its session has no user and does not end by itself. It stays
 // anonymous: a token takes another connection. If its client has shown a certificate, it ends with
-// that. Budgets of users do not count it. What it makes Kafka
-// or the rooms do is paid for by its address (limits.AnonymousPayer).
+// that. What it causes is paid for by its address (limits.AnonymousPayer), as if that were a user.
 
-// anonymously is what expires is in the session of an anonymous client, also once it is gone.
-const anonymously = -1
+const (
+	// anonymously is what expires is in the session of an anonymous client.
+	anonymously = -1
+	// anonymouslyGone is that once the connection is gone.
+	anonymouslyGone = -2
+)
 
-func (s *session) anonymousLocked() bool { return s.expires == anonymously }
+// anonymousLocked reports whether the client is, or was, anonymous.
+func (s *session) anonymousLocked() bool { return s.expires < 0 }
+
+// accountLocked returns whose rooms those of a session are, and by which name. nil: nobody's, or its
+// client is gone.
+func (h *Handler) accountLocked(c conn, s *session) (*limits.Accounts, string) {
+	switch {
+	case s.user != "":
+		return h.limit.Users, s.user
+	case s.expires == anonymously:
+		return h.limit.Guests, limits.AnonymousPayer(c.Remote().Addr())
+	}
+	return nil, ""
+}
 
 // authenticateAnonymous serves authenticate without a token.
 func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase, a authRequest, start time.Time) {
@@ -53,6 +69,7 @@ func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase
 	if ok {
 		h.limit.Pending.Add(-1)
 		s.phase, s.expires, s.lead = phJoining, anonymously, 0
+		h.limit.Guests.Take(limits.AnonymousPayer(from), 0)
 	}
 	s.mu.Unlock()
 	if !ok { // the timer fired first

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -87,7 +88,7 @@ func TestAnonymousRefused(t *testing.T) {
 func TestAnonymousLimits(t *testing.T) {
 	h := anonymousHandler(t, func(cfg *config.Config) {
 		cfg.Anonymous.Connections, cfg.Anonymous.ConnectionsPerAddress = 5, 2
-		cfg.Limits.ConnectionsPerUser, cfg.Limits.RoomsPerUser = 1, 1 // nobody is no user
+		cfg.Limits.ConnectionsPerUser = 1 // nobody is no user
 	})
 	let := func(from string) *fakeConn {
 		c := newFakeConn(h)
@@ -139,4 +140,64 @@ func TestServiceRights(t *testing.T) {
 	}
 	c.says(fmt.Sprintf(`{"method":"authenticate","params":{"token":%q},"id":1}`, claimed(t, nil)))
 	c.isIn(t, "prices")
+}
+
+// TestAnonymousAccount: anonymous clients of one address share the requests, snapshots and rooms of a
+// user. Where addresses are not told apart, they do not.
+func TestAnonymousAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := func(h *Handler, from string, id uint64) *fakeConn {
+			c := newFakeConn(h)
+			c.remote, c.id = netip.AddrPortFrom(netip.MustParseAddr(from), 1), id
+			h.open(c, &upgrade.Request{})
+			if got := c.says(asNobody); !strings.Contains(got, `"userId":null`) {
+				t.Fatalf("connection %d of %s: %s", id, from, got)
+			}
+			return c
+		}
+		f := func(perAddress, others, wantAsked, wantRooms int) {
+			t.Helper()
+			h := anonymousHandler(t, func(cfg *config.Config) {
+				cfg.Anonymous.ConnectionsPerAddress = perAddress
+				cfg.Limits.RequestCost, cfg.Limits.RequestBurst, cfg.Limits.UserBudgets = 1, 100, 2
+				cfg.Limits.RoomsPerUser, cfg.Limits.MessagesPerSecond = 10, 0
+			})
+			var all []*fakeConn
+			asked, joined := 0, 0
+			for i := range others {
+				c := let(h, fmt.Sprintf("2001:db8::%d", i+1), uint64(i+1))
+				all = append(all, c)
+				got := c.says(subscribe("trades:A", "trades:B", "trades:C"))
+				joined += strings.Count(got, `"status":"joined"`)
+			}
+			for _, c := range all {
+				const ask = `{"method":"unsubscribe","params":["a","b","c","d"],"id":1}`
+				for strings.Contains(c.says(ask), `"result"`) {
+					asked++
+				}
+			}
+			if joined != wantRooms || asked < wantAsked*8/10 || asked > wantAsked {
+				t.Errorf("%d an address: %d rooms, %d requests, want %d, %d", perAddress, joined, asked, wantRooms,
+					wantAsked)
+			}
+			c := let(h, "2001:db8:0:1::1", 99)
+			all = append(all, c)
+			if got := c.says(subscribe("trades:A")); !strings.Contains(got, `"status":"joined"`) {
+				t.Errorf("another address: %s", got)
+			}
+			if n := h.limit.Guests.Len(); n != 2 {
+				t.Errorf("%d addresses are counted", n)
+			}
+			for _, c := range all {
+				h.closed(c, 1000)
+				h.release(c, sessionOf(c), 1) // an answer that comes late
+				h.reserve(c, sessionOf(c), 1)
+			}
+			if n := h.limit.Guests.Len(); n != 0 || h.limit.Users.Len() != 0 {
+				t.Errorf("%d addresses are left", n)
+			}
+		}
+		f(100, 6, 2*100/5, 7) // of ten rooms, and each connection is in prices
+		f(0, 6, 6*100/5, 18)
+	})
 }

@@ -147,7 +147,7 @@ func TestDearRequests(t *testing.T) {
 			}
 			n := 0
 			for ; n < 95 && !strings.Contains(c.says(request()), "-32004"); n++ {
-				h.release(sessionOf(c), 1000) // only the budget is to end it
+				h.release(c, sessionOf(c), 1000) // only the budget is to end it
 			}
 			if n == 0 || n > most {
 				t.Errorf("%s: %d times at once", what, n)

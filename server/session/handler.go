@@ -287,13 +287,16 @@ func (h *Handler) closed(c conn, code int) {
 	}
 	s.mu.Lock()
 	s.closeLocked(h.limit)
-	user, rooms, anonymous := s.user, s.rooms, s.anonymousLocked()
+	user, rooms, anonymous := s.user, s.rooms, s.expires == anonymously
+	if all, name := h.accountLocked(c, s); all != nil {
+		all.Give(name, int(rooms))
+	}
 	s.user, s.rooms = "", 0
+	if anonymous {
+		s.expires = anonymouslyGone
+	}
 	setClaimsLocked(c, nil)
 	s.mu.Unlock()
-	if user != "" {
-		h.limit.Users.Give(user, int(rooms))
-	}
 	if anonymous {
 		h.limit.Anonymous.Give(c.Remote().Addr())
 	}

@@ -59,7 +59,7 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		ref.SinceTime = w.times[name]
 		if wildcard {
 			h.makeWildcard(c, s, user, &ref, w)
-		} else if n, by := h.reserve(s, 1); n == 0 {
+		} else if n, by := h.reserve(c, s, 1); n == 0 {
 			a.refuse(i, overMost(tooManyRooms(by)))
 			if !slices.Contains(full, by) {
 				full = append(full, by)
@@ -123,7 +123,8 @@ func joinFault(err error) fault {
 		return fault{code: wire.CodeTooOld, text: err.Error(), oldest: &old.Oldest}
 	case errors.As(err, &notNow):
 		return fault{code: wire.CodeNotNow, text: err.Error(), retryAfter: max(notNow.RetryAfter, time.Millisecond)}
-	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms), errors.Is(err, rooms.ErrEmptyRooms):
+	case errors.As(err, &limit), errors.Is(err, rooms.ErrTooManyRooms), errors.Is(err, rooms.ErrEmptyRooms),
+		errors.Is(err, rooms.ErrGuestRooms):
 		return overMost(err.Error())
 	default:
 		return fault{code: wire.CodeSubscribe, text: "subscription failed: " + err.Error()}
@@ -155,7 +156,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 		if counted {
 			s.leave(1)
 		}
-		h.release(s, failures(joined))
+		h.release(c, s, failures(joined))
 		h.siftIf(c, a.who)
 		h.countEmpty(c, joined, user)
 		s.mu.Lock()

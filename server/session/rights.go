@@ -98,7 +98,7 @@ func (h *Handler) siftIf(c conn, judged rights.Who) {
 // taken answers for rooms that a connection was made to leave.
 func (h *Handler) taken(c conn, s *session, left []loop.Joined) []byte {
 	n := roomsIn(left)
-	h.release(s, n)
+	h.release(c, s, n)
 	if !slices.ContainsFunc(left, func(j loop.Joined) bool { return j.Err == nil }) {
 		return nil // the client has left them itself
 	}

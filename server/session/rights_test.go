@@ -269,7 +269,7 @@ func TestRenewalByAnswer(t *testing.T) {
 		time.Now())
 	c.isIn(t, "prices", "orders:42")
 	c.in = append(c.in, "desk:9") // a join that the old claims allowed has come late
-	h.reserve(s, 1)
+	h.reserve(c, s, 1)
 	h.siftIf(c, judged)
 	c.isIn(t, "prices", "orders:42")
 }

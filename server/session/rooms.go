@@ -37,7 +37,7 @@ func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 	a, id := h.ask(c, s, user, names, w), slices.Clone(q.id)
 	c.Join(a.refs, func(joined []loop.Joined) (reply []byte) {
 		done()
-		h.release(s, failures(joined))
+		h.release(c, s, failures(joined))
 		h.siftIf(c, a.who)
 		h.countWildcards(c, joined, user)
 		h.countEmpty(c, joined, user)
@@ -106,7 +106,7 @@ func (h *Handler) unsubscribe(c conn, s *session, q *request, user string) {
 	c.Leave(names, func(left []loop.Joined) (reply []byte) {
 		done()
 		n := roomsIn(left)
-		h.release(s, n)
+		h.release(c, s, n)
 		switch {
 		case len(id) == 0:
 		case list:
@@ -154,7 +154,8 @@ func appendRooms(id []byte, list []loop.Joined, status string) []byte {
 // countEmpty counts and logs a request for more rooms without data than its user or pattern may have.
 func (h *Handler) countEmpty(c conn, joined []loop.Joined, user string) {
 	over := func(j loop.Joined) bool {
-		return errors.Is(j.Err, rooms.ErrEmptyRooms) || errors.Is(j.Err, rooms.ErrTooManyRooms)
+		return errors.Is(j.Err, rooms.ErrEmptyRooms) || errors.Is(j.Err, rooms.ErrTooManyRooms) ||
+			errors.Is(j.Err, rooms.ErrGuestRooms)
 	}
 	for _, j := range joined {
 		if over(j) || slices.ContainsFunc(j.Rooms, over) {

@@ -212,7 +212,7 @@ func (s *session) closeLocked(l *limits.Limiter) bool {
 
 // reserve counts n more rooms of a session and its user, or as many as their limits allow. It
 // returns how many, and which limit forbids more.
-func (h *Handler) reserve(s *session, n int) (granted int, by limits.Kind) {
+func (h *Handler) reserve(c conn, s *session, n int) (granted int, by limits.Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	by = limits.Rooms
@@ -220,8 +220,12 @@ func (h *Handler) reserve(s *session, n int) (granted int, by limits.Kind) {
 	if most := row.RoomsPerConnection; most > 0 {
 		n = min(n, max(0, most-int(s.rooms)))
 	}
-	if s.user != "" { // its client is not gone
-		if got := h.limit.Users.TakeRooms(s.user, n, row.RoomsPerUser); got < n {
+	most := row.RoomsPerUser
+	if s.user == "" && !h.limit.Sharing() {
+		most = 0
+	}
+	if all, name := h.accountLocked(c, s); all != nil {
+		if got := all.TakeRooms(name, n, most); got < n {
 			n, by = got, limits.UserRooms
 		}
 	}
@@ -244,15 +248,15 @@ func mostRooms(row *limits.Row, by limits.Kind) int {
 	return row.RoomsPerConnection
 }
 
-func (h *Handler) release(s *session, n int) {
+func (h *Handler) release(c conn, s *session, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n = min(n, int(s.rooms)); n <= 0 {
 		return
 	}
 	s.rooms -= int32(n)
-	if s.user != "" {
-		h.limit.Users.GiveRooms(s.user, n)
+	if all, name := h.accountLocked(c, s); all != nil {
+		all.GiveRooms(name, n)
 	}
 }
 

@@ -41,13 +41,18 @@ func (h *Handler) setTierLocked(s *session, tier limits.Tier, now time.Time) {
 	s.marks.setTier(tier)
 }
 
-// client returns who pays for what a connection causes.
+// client returns who pays for what a connection causes: a client without a user pays with those of its
+// address.
 func (h *Handler) client(c conn, user string) limits.Client {
 	who := limits.Client{ID: c.ID(), User: user}
 	if s := sessionOf(c); s != nil {
 		s.mu.Lock()
 		who.Tier = s.marks.tier()
+		guest := s.expires == anonymously
 		s.mu.Unlock()
+		if guest && h.limit.Sharing() {
+			who.User = limits.AnonymousPayer(c.Remote().Addr())
+		}
 	}
 	return who
 }

@@ -97,8 +97,8 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 					max(retry, time.Second)}
 			}
 		}
-		if got, by := h.reserve(s, n); got < n {
-			h.release(s, got)
+		if got, by := h.reserve(c, s, n); got < n {
+			h.release(c, s, got)
 			h.limit.Hit(by)
 			return &loop.LimitError{Name: by.String(), Most: mostRooms(h.row(s), by), Asked: n}
 		}
