@@ -130,6 +130,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 		m.labelled("tapecast_rooms_forbidden_total", "reason", reason, float64(n))
 	})
 	put(m, "tapecast_rooms_withdrawn_total", s.handler.Withdrawn())
+	put(m, "tapecast_rules_closed_total", s.handler.Unruled())
 	put(m, "tapecast_anonymous_connections", s.limit.Anonymous.Count())
 	put(m, "tapecast_anonymous_addresses", s.limit.Guests.Len())
 	put(m, "tapecast_services_authenticated_total", s.handler.Services())

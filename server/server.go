@@ -49,6 +49,7 @@ type Server struct {
 	publisher   publisher
 	replica     atomic.Pointer[ingest.Replica] // of auth.revocations; nil: there is none
 	direct      direct
+	reruled     reruled
 
 	gate             *admin.Gate
 	adminCertificate *certificate // nil: the internal port is http

@@ -38,7 +38,8 @@ SIGINT or SIGTERM stops the gateway: it is no longer ready, waits for
 server.drain_delay, closes the port, and closes its clients over the drain time.
 A second signal ends it at once. SIGHUP reads these again: the log level, the
 keys of auth, the certificates of server.tls and admin.tls, the token of
-admin.token_file, and limits.tiers with the limits that a tier may set.`,
+admin.token_file, limits.tiers with the limits that a tier may set, and who may
+join what (allow, anonymous, auth.services).`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e.unblock()
@@ -175,6 +176,9 @@ func (g *gateway) reload() {
 	}
 	if err := g.srv.ReloadTiers(fresh); err != nil {
 		g.log.Error("cannot reload the tiers: the old ones stay", "error", err)
+	}
+	if err := g.srv.ReloadRights(fresh); err != nil {
+		g.log.Error("cannot reload who may join what: the old rules stay", "error", err)
 	}
 	if _, err = demoWrites(fresh, g.file); err == nil {
 		err = g.srv.ReloadAdmin(fresh)

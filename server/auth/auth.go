@@ -67,6 +67,8 @@ type Identity struct {
 	Issued  int64  // iat in seconds since 1970; 0: it does not say, and may be of any age
 	// Claims are those that rules need (Authenticator.Keep). Nil: the token has none of them.
 	Claims *Claims
+	// Looked is for how many of the names of Authenticator.Keep the token was looked at.
+	Looked uint16
 }
 
 // Authenticator checks tokens. Any goroutine may use it.
@@ -82,11 +84,11 @@ type Authenticator struct {
 	store   *shared.Store   // what service said to other nodes; nil: nodes share nothing
 	redis   config.Redis    // of store
 	leeway  time.Duration
-	wants   map[string]string // required claims
-	users   *regexp.Regexp    // what a user's id must be; nil: anything
-	keeps   []string          // names of claims that identities hold, sorted
-	longest time.Duration     // of a token's life; 0: any
-	holders *holders          // whose certificates are; nil: nobody's
+	wants   map[string]string        // required claims
+	users   *regexp.Regexp           // what a user's id must be; nil: anything
+	keeps   atomic.Pointer[[]string] // names of claims that identities hold; further ones are appended
+	longest time.Duration            // of a token's life; 0: any
+	holders *holders                 // whose certificates are; nil: nobody's
 	log     *slog.Logger
 
 	mu      sync.Mutex   // guards the parts of keys
@@ -200,7 +202,7 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 
 // claims returns what a token's claims are read into.
 func (a *Authenticator) claims() *claims {
-	return &claims{wants: a.wants, users: a.users, keeps: a.keeps}
+	return &claims{wants: a.wants, users: a.users, keeps: a.kept()}
 }
 
 // tokenError returns, in our words, what jwt found before it checked the values of the claims.

@@ -137,7 +137,7 @@ func TestKnownBound(t *testing.T) {
 	if n := k.entries.EstimatedSize(); n > 100 {
 		t.Errorf("%d tokens", n)
 	}
-	if n := reflect.TypeFor[Identity]().NumField(); n != 5 {
+	if n := reflect.TypeFor[Identity]().NumField(); n != 6 {
 		t.Errorf("an identity has %d fields: what do they refer to (size)?", n)
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -85,7 +85,7 @@ func (a *Authenticator) OfCertificate(cert *x509.Certificate) (Identity, error) 
 	if a.holders == nil {
 		return Identity{}, errCertOff
 	}
-	id, err := a.holders.identity(cert, a.users, a.keeps)
+	id, err := a.holders.identity(cert, a.users, a.kept())
 	if err != nil {
 		a.holders.refused.Add(1)
 		return Identity{}, err
@@ -99,7 +99,7 @@ func (a *Authenticator) GivesUser(cert *x509.Certificate) bool {
 	if a.holders == nil || cert == nil {
 		return false
 	}
-	_, err := a.holders.identity(cert, a.users, a.keeps)
+	_, err := a.holders.identity(cert, a.users, a.kept())
 	return err == nil
 }
 
@@ -129,6 +129,7 @@ func (h *holders) identity(cert *x509.Certificate, form *regexp.Regexp, keeps []
 	default:
 		return id, errCertBadUser
 	}
+	id.Looked = uint16(len(keeps))
 	if id.Claims, err = h.claimsOf(cert, keeps); err != nil {
 		return id, err
 	}

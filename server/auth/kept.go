@@ -119,11 +119,43 @@ func (c *Claims) named(name string) *Claim {
 	return nil
 }
 
-// Keep makes identities hold the claims of those names, too. It is called before the first token.
-func (a *Authenticator) Keep(names ...string) {
-	a.keeps = append(a.keeps, names...)
-	slices.Sort(a.keeps)
-	a.keeps = slices.Compact(a.keeps)
+// kept returns the names of the claims that identities hold.
+func (a *Authenticator) kept() []string {
+	if names := a.keeps.Load(); names != nil {
+		return *names
+	}
+	return nil
+}
+
+// maxKeeps is how many names of claims there may be since the start.
+const maxKeeps = 1024
+
+// Keep makes identities hold the claims of those names, too. Tokens that were good before are checked
+// again, since their identities lack them. An identity with a Looked of at least looked has them all.
+func (a *Authenticator) Keep(names ...string) (looked uint16, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []string
+	if was := a.keeps.Load(); was != nil {
+		all = slices.Clip(*was)
+	}
+	before := len(all)
+	for _, name := range names {
+		at := slices.Index(all, name)
+		if at < 0 {
+			at = len(all)
+			all = append(all, name)
+		}
+		looked = max(looked, uint16(at+1))
+	}
+	if len(all) > maxKeeps {
+		return 0, fmt.Errorf("rules have named more than %d claims since the start: restart the node", maxKeeps)
+	}
+	if len(all) > before {
+		a.keeps.Store(&all)
+		a.known.generation.Add(1)
+	}
+	return looked, nil
 }
 
 // claimOf reads a claim's value.
@@ -168,7 +200,7 @@ func (c *claims) keep(name string, v *fastjson.Value) {
 
 // identity returns what the token says, once it is found to be good.
 func (c *claims) identity(expires int64) Identity {
-	id := Identity{User: c.Subject, Expires: expires, ID: c.ID, Issued: c.issued()}
+	id := Identity{User: c.Subject, Expires: expires, ID: c.ID, Issued: c.issued(), Looked: uint16(len(c.keeps))}
 	if len(c.kept) > 0 {
 		slices.SortFunc(c.kept, func(a, b Claim) int { return strings.Compare(a.Name, b.Name) })
 		id.Claims = &Claims{List: c.kept}

@@ -8,7 +8,8 @@ import (
 	"tapecast/rooms"
 )
 
-// Anonymous lets clients in that have no token. They may join the listed rooms, and nothing else.
+// Anonymous lets clients in that have no token. They may join the listed rooms, and nothing else. SIGHUP
+// reads it again.
 type Anonymous struct {
 	// Rooms are public rooms (prices) and wildcards ("trades:*"). Default none: no client is let in
 	// without a token.

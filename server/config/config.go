@@ -24,7 +24,7 @@ type Config struct {
 	AutoJoin []string `koanf:"auto_join"`
 	// Allow narrows down who may join what: by a room (desk:1) or a wildcard ("desk:*"), what the
 	// claims of a token must be ({role: desk}). Somebody who fulfils one of the entries that match a
-	// room may join it. A private room must be one's own besides. Default none.
+	// room may join it. A private room must be one's own besides. SIGHUP reads it again. Default none.
 	Allow map[string]Conditions `koanf:"allow"`
 
 	Anonymous Anonymous `koanf:"anonymous"`

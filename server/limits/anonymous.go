@@ -9,12 +9,12 @@ import (
 // while it has one, so the number of addresses is bounded by that of connections. Any goroutine may
 // use it.
 type Shares struct {
-	most, each int // 0: no limit
-	free       int // as many may come of whatever address
+	free int // as many may come of whatever address
 
-	mu  sync.Mutex
-	all int
-	by  map[string]int32
+	mu         sync.Mutex
+	most, each int // 0: no limit
+	all        int
+	by         map[string]int32
 }
 
 const (

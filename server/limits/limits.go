@@ -116,14 +116,22 @@ func (k Kind) Key() string {
 func New(cfg *config.Config) *Limiter {
 	per := &cfg.Limits
 	l := &Limiter{Users: newAccounts(), Guests: newAccounts(), budgets: newBudgets(per),
-		connects:  connects{address: newRate(per.ConnectsPerAddress), all: newRate(per.ConnectsPerSecond)},
-		Asking:    Shares{each: askingEach, free: askingFree},
-		Anonymous: Shares{most: cfg.Anonymous.Connections, each: cfg.Anonymous.ConnectionsPerAddress}}
-	l.sharing.Store(cfg.Anonymous.ConnectionsPerAddress > 0)
+		connects: connects{address: newRate(per.ConnectsPerAddress), all: newRate(per.ConnectsPerSecond)},
+		Asking:   Shares{each: askingEach, free: askingFree}}
+	l.SetAnonymous(&cfg.Anonymous)
 	if err := l.SetTiers(&cfg.Limits); err != nil {
 		panic(fmt.Sprintf("BUG: a configuration that was not checked: %s", err))
 	}
 	return l
+}
+
+// SetAnonymous takes how many anonymous connections there may be. Those that there are stay.
+func (l *Limiter) SetAnonymous(cfg *config.Anonymous) {
+	a := &l.Anonymous
+	a.mu.Lock()
+	a.most, a.each = cfg.Connections, cfg.ConnectionsPerAddress
+	a.mu.Unlock()
+	l.sharing.Store(cfg.ConnectionsPerAddress > 0)
 }
 
 // OfSocket maps the engine's bounds to limits.

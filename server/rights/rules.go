@@ -13,6 +13,8 @@ import (
 type Who struct {
 	User   string
 	Claims *auth.Claims
+	// Looked is for how many of the names of Authenticator.Keep the token was looked at.
+	Looked uint16
 	// Anonymous is somebody without a token, who has no user and no claims.
 	Anonymous bool
 }

@@ -48,8 +48,8 @@ func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase
 		h.fail(c, q, fault{code: wire.CodeAuth,
 			text: authFailed + "the connection has a user; open another one without a token"})
 		return
-	case !h.anonymous:
-		const why = "a token is needed here: anonymous access is off"
+	case !h.rules.Load().anonymous:
+		const why = "a token is needed here: " + anonymousOff
 		h.logRefused(c, "", why)
 		h.hangUp(c, s, q.id, fault{code: wire.CodeAuth, text: authFailed + why}, wire.CloseAuth,
 			"authentication failed")
@@ -80,7 +80,7 @@ func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase
 	h.debug("let in without a token", c, "")
 	names := a.join
 	if names == nil {
-		names, _ = h.rights.AutoJoin(rights.Who{Anonymous: true})
+		names, _ = h.rules.Load().AutoJoin(rights.Who{Anonymous: true})
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAnonymous(c, q)
@@ -95,6 +95,8 @@ func (h *Handler) answerAnonymous(c conn, q *request) {
 	q.out = append(told.Append(wire.AppendResult(q.out[:0], q.id)), '}')
 	c.SendText(q.out)
 }
+
+const anonymousOff = "anonymous access is off"
 
 func tooManyAnonymous(by limits.Kind) string {
 	if by == limits.AnonymousAddress {

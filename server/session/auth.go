@@ -122,7 +122,7 @@ func authParams(q *request) (a authRequest, f fault) {
 
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
 	var names []string
-	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
+	names, id.User = h.rules.Load().AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
 	tier, ok := h.takeUser(id)
 	if !ok {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
@@ -158,7 +158,7 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	}
 	names := a.join
 	if names == nil {
-		names, _ = h.rights.AutoJoin(h.who(c))
+		names, _ = h.rules.Load().AutoJoin(h.who(c))
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAuthenticated(c, q, id)
@@ -184,7 +184,7 @@ func (h *Handler) admit(c conn, s *session, id auth.Identity, tier limits.Tier, 
 	}
 	s.user, s.phase = id.User, next
 	h.setTierLocked(s, tier, now)
-	setClaimsLocked(c, id.Claims)
+	setClaimsLocked(c, id)
 	if end := now.Add(h.maxSession).Unix(); h.maxSession > 0 && end <= math.MaxUint32 &&
 		(s.last == 0 || uint32(end) < s.last) {
 		s.last = uint32(end)
@@ -209,7 +209,7 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 		if why = h.judgeLocked(id.User, mark); why == nil {
 			h.setTierLocked(s, tier, now)
 			s.renewLocked(id, mark, h.auth.Leeway(), now)
-			changed = setClaimsLocked(c, id.Claims)
+			changed = setClaimsLocked(c, id)
 			at = s.nextTimerLocked(h.auth.Leeway(), now)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -29,7 +30,7 @@ import (
 type Handler struct {
 	auth       *auth.Authenticator
 	limit      *limits.Limiter
-	rights     *rights.Rules
+	rules      atomic.Pointer[ruleSet]
 	revoked    *revoked.List
 	catalog    *rooms.Catalog
 	timeout    time.Duration // to authenticate
@@ -38,7 +39,6 @@ type Handler struct {
 	maxLong    int           // and after it
 	node       string        // begins each client's id
 	origins    []string      // of pages that may connect; nil: any
-	anonymous  bool          // clients without a token are let in
 	maxSession time.Duration // after the first token; 0: any time
 	queryToken bool          // a token may come in the URL
 	certified  bool          // clients may have certificates, which bound their sessions
@@ -55,6 +55,7 @@ type Handler struct {
 	faults    atomic.Uint64             // requests answered with an error
 	forbidden [rights.Verdicts]atomic.Uint64
 	withdrawn atomic.Uint64 // rooms that connections were made to leave
+	unruled   atomic.Uint64 // connections that were closed because rules were replaced
 	services  atomic.Uint64 // times that one was authenticated
 }
 
@@ -66,9 +67,9 @@ func New(
 	var node [5]byte
 	rand.Read(node[:]) // never fails
 	h := &Handler{
-		auth: auth, limit: limit, rights: rights.New(cfg, catalog), catalog: catalog, security: security, log: log,
-		anonymous: cfg.Anonymous.On(), certified: cfg.Server.TLS.AsksClients(),
-		timeout: cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
+		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
+		certified: cfg.Server.TLS.AsksClients(),
+		timeout:   cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
 		maxSession: cfg.Auth.MaxSession,
 		claim:      cfg.Limits.Claim,
 		maxEarly:   cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
@@ -79,8 +80,9 @@ func New(
 			1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 5),
 		begun: time.Now(), wall: time.Now, revoked: newRevoked(&cfg.Auth, log),
 	}
-	auth.Keep(h.rights.Claims()...)
-	auth.Keep(h.claim)
+	if err := h.SetRules(cfg); err != nil {
+		panic(fmt.Sprintf("BUG: a configuration that was not checked: %s", err))
+	}
 	for _, class := range cfg.Classes {
 		h.deflate = h.deflate || class.Compress
 	}
@@ -205,7 +207,7 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 		return
 	}
 	var names []string
-	names, id.User = h.rights.AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
+	names, id.User = h.rules.Load().AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
 	tier, ok := h.takeUser(id)
 	if !ok {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
@@ -295,7 +297,7 @@ func (h *Handler) closed(c conn, code int) {
 	if anonymous {
 		s.expires = anonymouslyGone
 	}
-	setClaimsLocked(c, nil)
+	setClaimsLocked(c, auth.Identity{})
 	s.mu.Unlock()
 	if anonymous {
 		h.limit.Anonymous.Give(c.Remote().Addr())

@@ -23,18 +23,19 @@ type asking struct {
 	refs   []loop.RoomRef
 	strays []string // rooms in since that the request does not join
 	who    rights.Who
+	by     *ruleSet // which has judged them
 }
 
 // ask checks which rooms may be joined, and reserves them; the loop does it for those of wildcards.
 func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes) *asking {
-	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names)), who: h.who(c)}
+	a := &asking{names: names, refs: make([]loop.RoomRef, 0, len(names)), who: h.who(c), by: h.rules.Load()}
 	wildcards, full, row := 0, []limits.Kind(nil), h.row(s)
 	for i, name := range names {
 		if strings.Contains(name, "*") && wildcards >= row.Wildcards && !w.noWildcards {
 			a.refuse(i, h.tooManyWildcards(row.Wildcards)) // before its rooms are judged, which takes long
 			continue
 		}
-		p, wildcard, f := h.admits(a.who, name)
+		p, wildcard, f := h.admits(a.by, a.who, name)
 		if wildcard && !f.is() {
 			f = h.checkWildcard(name, w, wildcards, row.Wildcards)
 			wildcards++
@@ -42,6 +43,9 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		if f.code == wire.CodeForbidden {
 			h.forbidden[f.verdict].Add(1)
 			h.note("forbidden room", c, user, "", slog.String("room", jsontext.Quoted(name)))
+			if a.by.unsure(a.who) {
+				h.comeAgain(c, s)
+			}
 		}
 		if f.is() {
 			a.refuse(i, f)
@@ -157,7 +161,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 			s.leave(1)
 		}
 		h.release(c, s, failures(joined))
-		h.siftIf(c, a.who)
+		h.siftIf(c, a)
 		h.countEmpty(c, joined, user)
 		s.mu.Lock()
 		if s.phase == phJoining {

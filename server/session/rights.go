@@ -15,16 +15,16 @@ import (
 // The handler's side of who may join what, which package rights decides.
 
 // admits finds the pattern of a room or wildcard, and checks whether it may be joined.
-func (h *Handler) admits(who rights.Who, room string) (p *rooms.Pattern, wildcard bool, f fault) {
+func (h *Handler) admits(by *ruleSet, who rights.Who, room string) (p *rooms.Pattern, wildcard bool, f fault) {
 	if strings.Contains(room, "*") { // no user's name contains a star
-		p, f = h.admitsWildcard(who, room)
+		p, f = h.admitsWildcard(by, who, room)
 		return p, true, f
 	}
 	p, owner, ok := h.catalog.Resolve(room)
 	if !ok {
 		return nil, false, fault{code: wire.CodeNoRoom, text: "unknown room"}
 	}
-	return p, false, forbidden(h.rights.Admits(who, p, owner, room), false)
+	return p, false, forbidden(by.Admits(who, p, owner, room), false)
 }
 
 func forbidden(v rights.Verdict, wildcard bool) fault {
@@ -48,50 +48,10 @@ func forbidden(v rights.Verdict, wildcard bool) fault {
 
 // noteService logs that a service was authenticated: it may join any room.
 func (h *Handler) noteService(c conn, id auth.Identity) {
-	if h.rights.IsService(rights.Who{User: id.User, Claims: id.Claims}) {
+	if h.rules.Load().IsService(rights.Who{User: id.User, Claims: id.Claims}) {
 		h.services.Add(1)
 		h.log.Info("a service was authenticated", "conn", c.ID(), "user", id.User, "remote", c.Remote())
 		h.note("service authenticated", c, id.User, "its claims fulfil auth.services")
-	}
-}
-
-// sift makes a connection leave the rooms that its new claims do not allow. A request for rooms that
-// was judged by the old ones may be under way: it sifts again once it is done (siftIf).
-func (h *Handler) sift(c conn) {
-	r, ok := c.Session().(*ruled)
-	if !ok {
-		return
-	}
-	r.mu.Lock()
-	queued := r.sifting
-	r.sifting = true
-	r.mu.Unlock()
-	if queued {
-		return
-	}
-	c.List(func(in []loop.Joined) []byte {
-		r.mu.Lock()
-		r.sifting = false
-		r.mu.Unlock()
-		who := h.who(c)
-		var names []string
-		for i := range in {
-			if _, _, f := h.admits(who, in[i].Name); f.is() {
-				names = append(names, in[i].Name)
-			}
-		}
-		if len(names) > 0 {
-			c.Leave(names, func(left []loop.Joined) []byte { return h.taken(c, &r.session, left) })
-		}
-		return nil
-	})
-}
-
-// siftIf is called when rooms were joined that were judged for somebody, whose claims may have
-// changed meanwhile.
-func (h *Handler) siftIf(c conn, judged rights.Who) {
-	if h.who(c).Claims != judged.Claims {
-		h.sift(c)
 	}
 }
 
@@ -103,7 +63,8 @@ func (h *Handler) taken(c conn, s *session, left []loop.Joined) []byte {
 		return nil // the client has left them itself
 	}
 	h.withdrawn.Add(uint64(n))
-	h.note("rooms withdrawn", c, s.name(), "the claims of the new token do not allow them", slog.Int("rooms", n))
+	h.note("rooms withdrawn", c, s.name(), "its claims do not allow them, or the rules have changed",
+		slog.Int("rooms", n))
 	dst := wire.AppendLeft(make([]byte, 0, 160+128*len(left)), wire.CodeForbidden,
 		forbidden(rights.NotAllowed, false).text)
 	from := len(dst)

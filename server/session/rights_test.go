@@ -264,9 +264,9 @@ func TestRenewalByAnswer(t *testing.T) {
 	s := sessionOf(c)
 	q := getRequest()
 	defer putRequest(q)
-	judged := h.who(c)
-	h.judged(c, s, q, phOpen, authRequest{}, auth.Identity{User: "42", Expires: time.Now().Add(time.Hour).Unix()}, nil,
-		time.Now())
+	judged := &asking{who: h.who(c), by: h.rules.Load()}
+	h.judged(c, s, q, phOpen, authRequest{}, auth.Identity{User: "42", Expires: time.Now().Add(time.Hour).Unix(),
+		Looked: judged.by.looked}, nil, time.Now())
 	c.isIn(t, "prices", "orders:42")
 	c.in = append(c.in, "desk:9") // a join that the old claims allowed has come late
 	h.reserve(c, s, 1)

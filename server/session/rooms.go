@@ -38,7 +38,7 @@ func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 	c.Join(a.refs, func(joined []loop.Joined) (reply []byte) {
 		done()
 		h.release(c, s, failures(joined))
-		h.siftIf(c, a.who)
+		h.siftIf(c, a)
 		h.countWildcards(c, joined, user)
 		h.countEmpty(c, joined, user)
 		switch {

@@ -108,12 +108,13 @@ const (
 type ruled struct {
 	session
 	claims  *auth.Claims // guarded by mu
+	looked  uint16       // for how many names the token was looked at; guarded by mu
 	sifting bool         // sift is under way, and has not looked at the claims yet
 }
 
 // newSession returns a session that is not open yet.
 func (h *Handler) newSession() (attach any, s *session) {
-	if len(h.rights.Claims()) == 0 {
+	if len(h.rules.Load().Claims()) == 0 {
 		s = &session{phase: phClosed}
 		return s, s
 	}
@@ -142,19 +143,23 @@ func (h *Handler) who(c conn) (who rights.Who) {
 	defer s.mu.Unlock()
 	who.User, who.Anonymous = s.user, s.anonymousLocked()
 	if r, ok := c.Session().(*ruled); ok {
-		who.Claims = r.claims
+		who.Claims, who.Looked = r.claims, r.looked
 	}
 	return who
 }
 
 // setClaimsLocked keeps the claims of a token that was accepted. It reports whether they differ from
 // those of the token before it.
-func setClaimsLocked(c conn, claims *auth.Claims) (changed bool) {
+func setClaimsLocked(c conn, id auth.Identity) (changed bool) {
 	r, ok := c.Session().(*ruled)
-	if !ok || r.claims.Equal(claims) {
+	if !ok {
+		return false
+	}
+	r.looked = id.Looked
+	if r.claims.Equal(id.Claims) {
 		return false // the old ones stay: requests under way compare them
 	}
-	r.claims = claims
+	r.claims = id.Claims
 	return true
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // admitsWildcard returns the pattern whose rooms a name with a star asks for.
-func (h *Handler) admitsWildcard(who rights.Who, name string) (*rooms.Pattern, fault) {
+func (h *Handler) admitsWildcard(by *ruleSet, who rights.Who, name string) (*rooms.Pattern, fault) {
 	prefix, ok := strings.CutSuffix(name, "*")
 	if !ok || strings.Contains(prefix, "*") {
 		return nil, fault{code: wire.CodeNoRoom, text: "unknown room: only a * at the end of a name is a wildcard"}
@@ -34,7 +34,7 @@ func (h *Handler) admitsWildcard(who rights.Who, name string) (*rooms.Pattern, f
 			text: fmt.Sprintf("unknown room: such names belong to more than one pattern, %q and %q: write more "+
 				"before the star", p.Match, others[0].Match)}
 	}
-	return p, forbidden(h.rights.AdmitsUnder(who, p, prefix), true)
+	return p, forbidden(by.AdmitsUnder(who, p, prefix), true)
 }
 
 func example(near []*rooms.Pattern) string {
