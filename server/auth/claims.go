@@ -53,7 +53,54 @@ func (c *claims) readBut(b []byte, names ...string) (err error) {
 			err = c.take(name, v)
 		}
 	})
+	c.noteNested(o)
 	return err
+}
+
+// maxPath is how many names a path to a claim has at most.
+const maxPath = 8
+
+// noteNested notes the claims within objects that rules name by a path, such as realm_access.roles. A
+// claim that has the whole name comes first.
+func (c *claims) noteNested(o *fastjson.Object) {
+	look := func(name string) {
+		if strings.Contains(name, ".") && o.Get(name) == nil {
+			if v := nested(o, name, maxPath); v != nil && v.Type() != fastjson.TypeNull {
+				c.note(name, v)
+			}
+		}
+	}
+	for _, name := range c.keeps {
+		look(name)
+	}
+	for name := range c.wants {
+		if !slices.Contains(c.keeps, name) {
+			look(name)
+		}
+	}
+}
+
+// nested returns the value to which a path leads; nil: none. Names may hold dots themselves, as those of
+// Keycloak's clients do: of those that the path may begin with, the longest that an object has counts.
+func nested(o *fastjson.Object, path string, most int) *fastjson.Value {
+	if v := o.Get(path); v != nil || most == 0 {
+		return v
+	}
+	for end := strings.LastIndexByte(path, '.'); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+		v := o.Get(path[:end])
+		if v == nil {
+			continue
+		}
+		under, err := v.Object()
+		if err != nil {
+			return nil
+		}
+		if _, twice := jsontext.Doubled(under); twice {
+			return nil // another reader may take another one of the two
+		}
+		return nested(under, path[end+1:], most-1)
+	}
+	return nil
 }
 
 // objectOf parses a part of a token. Each name must occur once.

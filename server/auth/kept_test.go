@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,4 +69,116 @@ func TestKeptClaims(t *testing.T) {
 	if _, err := parse(jwt.MapClaims{"other": append(list, "x")}); err != nil {
 		t.Errorf("a claim that no rule names: %v", err)
 	}
+}
+
+// TestKeepBound: names may be added while tokens are checked; tokens that were good are looked at again.
+// There is a bound, and a name that is known is not counted again.
+func TestKeepBound(t *testing.T) {
+	a, err := New(&config.Auth{Secret: testSecret}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := sign(t, jwt.SigningMethodHS256, []byte(testSecret), jwt.MapClaims{"sub": "42", "x": "yes",
+		"exp": time.Now().Add(time.Hour).Unix()})
+	looked := func() *Claims {
+		t.Helper()
+		id, err := a.ParseToken(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(*a.keeps.Load()); int(id.Looked) != n {
+			t.Errorf("looked at for %d of %d names", id.Looked, n)
+		}
+		return id.Claims
+	}
+	if n, err := a.Keep("role"); n != 1 || err != nil || looked() != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if n, err := a.Keep("x", "role"); n != 2 || err != nil || looked().Value("x") != "yes" {
+		t.Errorf("%d, %v, %v", n, err, looked())
+	}
+	if n, err := a.Keep("role"); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	var many []string
+	for i := range maxKeeps - 1 {
+		many = append(many, strconv.Itoa(i))
+	}
+	if _, err := a.Keep(many...); err == nil || looked().Value("x") != "yes" {
+		t.Error("more names than there may be are taken")
+	}
+}
+
+// TestNestedClaims: a rule may name a claim by a path. A claim of the whole name comes first, and names in
+// the path may hold dots.
+func TestNestedClaims(t *testing.T) {
+	f := func(path, claims, want string) {
+		t.Helper()
+		a, err := New(&config.Auth{Secret: testSecret, RequiredClaims: map[string]string{path: ""}}, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Keep(path)
+		token := jwt.MapClaims{"sub": "42", "exp": time.Now().Add(time.Hour).Unix()}
+		if err := json.Unmarshal([]byte(claims), &token); err != nil {
+			t.Fatal(err)
+		}
+		id, err := a.ParseToken(sign(t, jwt.SigningMethodHS256, []byte(testSecret), token))
+		got := strings.Join(id.Claims.Values(path), " ")
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s of %s: %q, %v, want %q", path, claims, got, err, want)
+		}
+	}
+	f("realm_access.roles", `{"realm_access":{"roles":["desk","x"]}}`, "desk x")
+	f("realm_access.roles", `{"realm_access":{"roles":"a b"},"realm_access.roles":"c"}`, "c")
+	f("realm_access.roles", `{"realm_access":{"roles":"a b"},"realm_access.roles":null}`, "")
+	f("realm_access.roles", `{"realm_access":{"Roles":["desk"]}}`, "")
+	f("realm_access.roles", `{"realm_access":["roles"]}`, "")
+	f("realm_access.roles", `{"realm_access":{"roles":null}}`, "")
+	f("resource_access.my.app.roles", `{"resource_access":{"my.app":{"roles":["a"]},"my":{"app":{"roles":["b"]}}}}`,
+		"a")
+	f("resource_access.my.app.roles", `{"resource_access":{"my":{"app":{"roles":["b"]}}}}`, "b")
+	f("https://example.com/app.roles", `{"https://example.com/app":{"roles":[1,true]}}`, "1 true")
+	f("https://example.com/roles", `{"https://example.com/roles":["a"]}`, "a")
+	f("https://example.com/roles", `{"https://example":{"com/roles":["a"]}}`, "a")
+	f("a.b.c.d.e.f.g.h", `{"a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":"x"}}}}}}}}`, "x")
+	f("a.b.c.d.e.f.g.h.i.j", `{"a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":{"i":{"j":"x"}}}}}}}}}}`, "")
+	f(".a", `{"":{"a":"x"}}`, "")
+	f("a.b", `{"a":{"b":"x","c":{"b":1}}}`, "x")
+	f("a.", `{"a":{"":"x"}}`, "x")
+}
+
+// FuzzNestedClaims: a path leads to what a reference finds, and to nothing where a name stands twice.
+func FuzzNestedClaims(f *testing.F) {
+	f.Add(`{"realm_access":{"roles":["desk"]}}`, "realm_access.roles")
+	f.Add(`{"a":{"b.c":{"d":1},"b":{"c":{"d":2}}}}`, "a.b.c.d")
+	f.Add(`{"a":{"b":1,"b":2}}`, "a.b")
+	f.Add(`{"https://example.com/roles":["a"]}`, "https://example.com/roles")
+	f.Fuzz(func(t *testing.T, text, path string) {
+		var ref map[string]any
+		if len(text) > 4096 || json.Unmarshal([]byte(text), &ref) != nil || ref == nil {
+			return
+		}
+		c := &claims{keeps: []string{path}}
+		if c.UnmarshalJSON([]byte(text)) != nil {
+			return // a name twice, or a registered claim of another type
+		}
+		if want := found(ref, path, maxPath); len(c.kept) > 0 && want == nil {
+			t.Errorf("%q of %s: %+v, and there is none", path, text, c.kept)
+		}
+	})
+}
+
+// found is nested, by another parser.
+func found(o map[string]any, path string, most int) any {
+	if v, ok := o[path]; ok || most == 0 {
+		return v
+	}
+	for end := len(path) - 1; end > 0; end-- {
+		if v, ok := o[path[:end]]; ok && path[end] == '.' {
+			under, _ := v.(map[string]any)
+			return found(under, path[end+1:], most-1)
+		}
+	}
+	return nil
 }

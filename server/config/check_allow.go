@@ -11,7 +11,8 @@ import (
 
 // Conditions are values that claims of a token must have, by the claim's name. All must hold, each by
 // any of its values. Without conditions nothing is fulfilled. A value must be equal to the claim's
-// text, be one of a list, or one of its words (as in scope).
+// text, be one of a list, or one of its words (as in scope). A name with dots may be a path into objects,
+// such as realm_access.roles.
 type Conditions map[string][]string
 
 // claims returns the names of the claims, sorted.
