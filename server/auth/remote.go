@@ -71,7 +71,8 @@ func OfService(err error) bool {
 
 func (a *Authenticator) newService(cfg *config.Verify) *verify.Service {
 	of := verify.Config{
-		URL: cfg.URL, Timeout: cfg.Timeout, User: cfg.UserPath(), Claims: cfg.ClaimsPath(), Log: a.log,
+		URL: cfg.URL, Timeout: cfg.Timeout, User: cfg.UserPath(), Claims: cfg.ClaimsPath(),
+		Issued: cfg.IssuedPath(), Log: a.log,
 		Known: func(token string) bool { return a.known.has(digestOf(token)) },
 	}
 	if a.store != nil {
@@ -141,7 +142,13 @@ func (a *Authenticator) served(token string, d digest, answer verify.Answer, err
 			return Identity{}, err
 		}
 		c.ExpiresAt = earliest(own.ExpiresAt, c.ExpiresAt)
-		c.ID, c.IssuedAt = own.ID, own.IssuedAt
+		c.ID = own.ID
+	}
+	switch {
+	case own.IssuedAt != nil:
+		c.IssuedAt = own.IssuedAt
+	case answer.Issued > 0: // or else iat of the answer's claims
+		c.IssuedAt = jwt.NewNumericDate(time.Unix(answer.Issued, 0))
 	}
 	c.Subject = answer.User
 	if c.ExpiresAt == nil {
@@ -173,9 +180,9 @@ func (c *claims) unverified(token string) error {
 }
 
 // answered reads the claims of the service's answer. Of the registered ones, which are the token's,
-// only exp counts.
+// only exp counts, and iat where the token has none.
 func (c *claims) answered(b []byte) error {
-	return c.readBut(b, "sub", "iss", "aud", "nbf", "iat", "jti")
+	return c.readBut(b, "sub", "iss", "aud", "nbf", "jti")
 }
 
 func earliest(a, b *jwt.NumericDate) *jwt.NumericDate {

@@ -248,3 +248,38 @@ func TestServiceAfterFetch(t *testing.T) {
 		t.Errorf("%+v, %v, %d calls", id, err, s.calls.Load())
 	}
 }
+
+// TestOpaqueIssued: when a token was issued that does not say it itself is what the service's answer says,
+// at auth.verify.issued or as iat of the claims. Where neither says it, the token may be of any age.
+func TestOpaqueIssued(t *testing.T) {
+	s := newService(t)
+	f := func(cfg config.Verify, says string, want int64) {
+		t.Helper()
+		s.set(says, 0)
+		id, err := checked(t, s.authenticator(config.Auth{Verify: cfg}), "opaque")
+		if err != nil || id.Issued != want {
+			t.Errorf("%s: issued %d, %v, want %d", says, id.Issued, err, want)
+		}
+	}
+	at := config.Verify{User: "sub", Issued: "token.created"}
+	f(config.Verify{User: "sub"}, `{"sub":"42","iat":1700000000}`, 0)
+	f(config.Verify{User: "sub", Issued: "iat"}, `{"sub":"42","iat":1700000000.9}`, 1700000000)
+	f(at, `{"sub":"42","token":{"created":"2023-11-14T23:13:20+01:00"}}`, 1700000000)
+	f(at, `{"sub":"42","token":{"created":1700000000000}}`, 0)
+	f(at, `{"sub":"42","token":{"created":-1}}`, 0)
+	f(at, `{"sub":"42","token":{"created":"yesterday"}}`, 0)
+	f(at, `{"sub":"42","token":{"created":[1700000000]}}`, 0)
+	f(at, `{"sub":"42","token":7}`, 0)
+	f(config.Verify{User: "c.sub", Claims: "c"}, `{"c":{"sub":"42","iat":1700000000}}`, 1700000000)
+	f(config.Verify{User: "c.sub", Claims: "c", Issued: "at"}, `{"at":1600000000,"c":{"sub":"42","iat":1700000000}}`,
+		1600000000)
+	s.set(`{"sub":"42","iat":1700000000}`, 0)
+	own, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iat": 1650000000}).SignedString([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := checked(t, s.authenticator(config.Auth{Verify: config.Verify{User: "sub", Issued: "iat"}}), own)
+	if err != nil || id.Issued != 1650000000 {
+		t.Errorf("a token that says it: %d, %v", id.Issued, err)
+	}
+}

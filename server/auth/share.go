@@ -29,7 +29,7 @@ func newStore(cfg *config.Auth, log *slog.Logger) (*shared.Store, error) {
 // look returns what another node was told about a token.
 func (a *Authenticator) look(ctx context.Context, token string) (verify.Answer, bool) {
 	e, ok := a.store.Look(ctx, token)
-	return verify.Answer{User: e.User, Claims: e.Claims, Until: e.Until}, ok
+	return verify.Answer{User: e.User, Claims: e.Claims, Issued: e.Issued, Until: e.Until}, ok
 }
 
 // remember keeps a good token here, and what the service has said of it for other nodes. Of those that
@@ -42,7 +42,7 @@ func (a *Authenticator) remember(token string, d digest, id Identity, generation
 	first := !a.known.has(d)
 	a.known.add(d, id, generation, end)
 	if first && a.store != nil && !answer.Known && answer.Until.IsZero() {
-		a.store.Put(token, shared.Entry{User: answer.User, Claims: answer.Claims, Until: end})
+		a.store.Put(token, shared.Entry{User: answer.User, Claims: answer.Claims, Until: end, Issued: answer.Issued})
 	}
 }
 

@@ -53,7 +53,7 @@ type Auth struct {
 	UserPattern string `koanf:"user_pattern"`
 	// Services is what the claims of a service's token are, such as {scope: "tapecast:service"}. A
 	// service may join any room by name, private ones and those of allow too, and is joined to no
-	// rooms of users. All conditions must hold. Default none: no token is a service's.
+	// rooms of users. All conditions must hold. SIGHUP reads it again. Default none: no token is a service's.
 	Services Conditions `koanf:"services"`
 	// MaxTokenLife is how far in the future a token's exp may be. Default 0s: any time.
 	MaxTokenLife time.Duration `koanf:"max_token_life"`
@@ -92,6 +92,10 @@ type Verify struct {
 	// Claims is the path of an object in the answer that holds the token's claims. Default "": they
 	// are those of the token.
 	Claims string `koanf:"claims"`
+	// Issued is the path in the answer of the time when the token was issued, for tokens without iat: a
+	// number of seconds since 1970, or a text as in RFC 3339. Revocations with a time go by it. Default
+	// "": iat in Claims.
+	Issued string `koanf:"issued"`
 }
 
 // Redis is where the nodes of a cluster share what the service of Auth.Verify has said of good tokens.
@@ -120,6 +124,9 @@ type Redis struct {
 	// SecretFile holds Secret.
 	SecretFile string `koanf:"secret_file"`
 }
+
+// IssuedPath returns Issued as the names that lead there; nil: it is not set.
+func (v *Verify) IssuedPath() []string { return pathOf(v.Issued) }
 
 // UserPath returns User as the names that lead there; nil: it is not set.
 func (v *Verify) UserPath() []string { return pathOf(v.User) }

@@ -125,7 +125,7 @@ func (c *collector) checkVerify(a *Auth) {
 	if d := v.Timeout; d < 100*time.Millisecond || d > MaxVerifyTimeout {
 		c.add("auth.verify.timeout", d.String()+" is not within 100ms and 5s", "write 5s, or remove the line for that")
 	}
-	for _, p := range []struct{ key, path string }{{"user", v.User}, {"claims", v.Claims}} {
+	for _, p := range []struct{ key, path string }{{"user", v.User}, {"claims", v.Claims}, {"issued", v.Issued}} {
 		if p.path != "" && slices.Contains(strings.Split(p.path, "."), "") {
 			c.add("auth.verify."+p.key, fmt.Sprintf("%q is not a path", p.path),
 				"write names and dots, as data.user.id")

@@ -17,13 +17,15 @@ const (
 	// prefix begins the names of all keys in Redis. An operator may grant a user these alone.
 	prefix = "tapecast:token:"
 	// version is the first byte of an entry. Entries of another one are not read.
-	version = 1
+	version = 2
 	// headSize is the version and the end of an entry, which are not secret but part of its tag.
 	headSize = 1 + 8
 	// overhead is what sealing adds: a nonce of 12 bytes and a tag of 16.
 	overhead = 28
 	// MaxEntry is the most bytes of a user and its claims that are shared.
 	MaxEntry = 16 << 10
+	// maxTime is the end of the year 9999.
+	maxTime = 253402300799
 	// LeastSecret is the least length of Config.Secret.
 	LeastSecret = 32
 )
@@ -39,6 +41,7 @@ type Entry struct {
 	User   string
 	Claims []byte    // nil: the answer had none
 	Until  time.Time // when it must be asked for again, in ms
+	Issued int64     // when the token was issued, in seconds since 1970; 0: the answer does not say
 }
 
 // sealer makes the names of keys, and seals entries. It does not change once made.
@@ -85,7 +88,8 @@ func mac(key []byte, token string) []byte {
 // seal returns the entry as it stands in Redis.
 func (s *sealer) seal(token string, e Entry) []byte {
 	head := binary.BigEndian.AppendUint64([]byte{version}, uint64(e.Until.UnixMilli()))
-	plain := append(binary.AppendUvarint(nil, uint64(len(e.User))), e.User...)
+	plain := binary.AppendUvarint(nil, uint64(e.Issued))
+	plain = append(binary.AppendUvarint(plain, uint64(len(e.User))), e.User...)
 	if e.Claims != nil {
 		plain = append(append(plain, 1), e.Claims...)
 	}
@@ -102,6 +106,11 @@ func (s *sealer) open(token string, b []byte) (e Entry, err error) {
 	if err != nil {
 		return e, errForged
 	}
+	issued, at := binary.Uvarint(plain)
+	if at <= 0 || issued > maxTime {
+		return e, errForged
+	}
+	e.Issued, plain = int64(issued), plain[at:]
 	n, at := binary.Uvarint(plain)
 	if at <= 0 || n > uint64(len(plain)-at) {
 		return e, errForged

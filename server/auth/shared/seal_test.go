@@ -30,15 +30,16 @@ func TestSealed(t *testing.T) {
 			t.Errorf("%+v came back as %+v, %v", e, got, err)
 		}
 	}
-	f(Entry{"42", nil, until})
-	f(Entry{"42", []byte(`{"role":"desk"}`), until})
-	f(Entry{"", []byte{}, until})
-	f(Entry{strings.Repeat("u", MaxEntry), nil, until})
+	f(Entry{"42", nil, until, 1700000000})
+	f(Entry{"42", []byte(`{"role":"desk"}`), until, 0})
+	f(Entry{"", []byte{}, until, 0})
+	f(Entry{strings.Repeat("u", MaxEntry), nil, until, 0})
 
-	b := s.seal("token", Entry{"user-42", []byte(`{"role":"desk"}`), until})
+	b := s.seal("token", Entry{"user-42", []byte(`{"role":"desk"}`), until, 0})
 	if bytes.Contains(b, []byte("user-42")) || bytes.Contains(b, []byte("desk")) ||
 		strings.Contains(s.name("token"), "token\x00") || s.name("token") == s.name("token2") ||
-		!strings.HasPrefix(s.name("token"), prefix) || bytes.Equal(b, s.seal("token", Entry{"user-42", nil, until})) {
+		!strings.HasPrefix(s.name("token"), prefix) ||
+		bytes.Equal(b, s.seal("token", Entry{"user-42", nil, until, 0})) {
 		t.Errorf("%q: %q", s.name("token"), b)
 	}
 }
@@ -47,7 +48,7 @@ func TestSealed(t *testing.T) {
 // any bit changed, cut or made longer.
 func TestForged(t *testing.T) {
 	s := sealed(t, secret, "a")
-	b := s.seal("token", Entry{"42", []byte("{}"), time.Now().Add(time.Minute)})
+	b := s.seal("token", Entry{"42", []byte("{}"), time.Now().Add(time.Minute), 0})
 	f := func(what string, by *sealer, token string, b []byte) {
 		t.Helper()
 		if e, err := by.open(token, b); err != errForged {
@@ -75,7 +76,7 @@ func TestForged(t *testing.T) {
 // FuzzOpen: nothing that Redis holds opens, or breaks anything.
 func FuzzOpen(f *testing.F) {
 	s := sealed(f, secret, "")
-	f.Add(s.seal("other", Entry{"42", []byte("{}"), time.UnixMilli(1e12)}))
+	f.Add(s.seal("other", Entry{"42", []byte("{}"), time.UnixMilli(1e12), 0}))
 	f.Add([]byte{version})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if e, err := s.open("token", b); err == nil {

@@ -25,6 +25,7 @@ const maxAnswer = 64 << 10
 type Answer struct {
 	User   string // not checked
 	Claims []byte // an object in JSON; nil: it has none
+	Issued int64  // when the token was issued, in seconds since 1970; 0: it does not say
 	Known  bool   // the token was found good before it was asked about: the rest is empty
 	// Until is when an answer must be asked for again that another node had. Zero: this one has asked.
 	Until time.Time
@@ -73,7 +74,7 @@ func (s *Service) fetch(ctx context.Context, token string) (Answer, error) {
 	}
 	switch status {
 	case http.StatusOK:
-		a, err := parse(body, s.cfg.User, s.cfg.Claims)
+		a, err := parse(body, &s.cfg)
 		if err != nil && s.everAnswered() { // the paths are right, so it may be this token
 			s.senseless(err)
 			err = oddError{err}
@@ -144,7 +145,8 @@ func Try(ctx context.Context, from string) (status int, err error) {
 }
 
 // parse reads an answer of status 200.
-func parse(body []byte, user, claims []string) (a Answer, err error) {
+func parse(body []byte, cfg *Config) (a Answer, err error) {
+	user, claims := cfg.User, cfg.Claims
 	if jsontext.TooDeep(body) {
 		return a, fmt.Errorf("its answer nests deeper than %d levels", jsontext.MaxDepth)
 	}
@@ -163,8 +165,33 @@ func parse(body []byte, user, claims []string) (a Answer, err error) {
 		}
 		a.Claims = o.MarshalTo(nil)
 	}
+	if cfg.Issued != nil {
+		a.Issued = timeAt(v.Get(cfg.Issued...))
+	}
 	return a, nil
 }
+
+// timeAt returns a time in seconds since 1970, rounded down: a number of them, or a text as in RFC 3339.
+// What is neither is none: then a token may be of any age.
+func timeAt(v *fastjson.Value) int64 {
+	if v == nil {
+		return 0
+	}
+	if v.Type() == fastjson.TypeNumber {
+		if f := v.GetFloat64(); f > 0 && f <= maxTime {
+			return int64(f)
+		}
+		return 0
+	}
+	at, err := time.Parse(time.RFC3339, string(v.GetStringBytes()))
+	if err != nil || at.Unix() <= 0 {
+		return 0
+	}
+	return at.Unix()
+}
+
+// maxTime is the end of the year 9999. What is later was meant as milliseconds.
+const maxTime = 253402300799
 
 func userAt(v *fastjson.Value, path []string) (string, error) {
 	said := strings.Join(path, ".")

@@ -41,6 +41,8 @@ type Config struct {
 	User []string
 	// Claims is the path of an object with claims. Nil: there is none.
 	Claims []string
+	// Issued is the path of when the token was issued. Nil: nowhere.
+	Issued []string
 	// Known reports whether a token was found good meanwhile, so that no call is needed.
 	Known func(token string) bool
 	// Shared returns what another node was told about a token. It may wait. Nil: nodes share nothing.
