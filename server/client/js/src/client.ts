@@ -297,8 +297,8 @@ class Client extends Link {
       const under = this._members.get(params.pattern);
       if (under && !this._leaving.has(params.pattern)) this._answer(params, under);
     } else if (method === "left") {
-      for (const name of params.rooms ?? []) {
-        const left = this._members.get(name);
+      for (const { room } of params.rooms ?? []) {
+        const left = this._members.get(room);
         if (left) this._tell("error", left, failure(params.code, params.message));
       }
     } else if (method === "limit") {
