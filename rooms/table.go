@@ -31,7 +31,7 @@ type Config struct {
 	// any number.
 	EmptyRooms int
 	// Guests is what the names begin with by which clients without a user pay. Together they may have
-	// half of the rooms without data that a pattern may have. Empty: there are no such clients.
+	// half of the rooms without data that a pattern may have. Empty: no clients are anonymous.
 	Guests string
 }
 

@@ -152,7 +152,7 @@ func (s *soak) revoke(w *producer, user string) {
 	w.send("revoked", anyPartition, []byte("user:"+user), nil)
 }
 
-// visit comes and goes until the end, as one user. It resumes in one room, and joins others anew.
+// visit comes and goes until the end, as one user. It resumes in one room, and joins others without a position.
 func (s *soak) visit(n int) {
 	v := &survivor{t: s.t, user: fmt.Sprint("v", n), rooms: nil}
 	since := map[string]any{}
@@ -205,7 +205,7 @@ func (s *soak) settle() {
 				if name == "mine" {
 					room += ":" + v.user
 				}
-				v.anew(room, at)
+				v.restart(room, at)
 			}
 		}
 	})

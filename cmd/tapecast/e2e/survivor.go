@@ -242,8 +242,8 @@ func (v *survivor) room(name string, f func(r *room)) bool {
 	return false
 }
 
-// anew forgets all it has of a room, and expects the records after these positions from now on.
-func (v *survivor) anew(name string, at map[int32]int64) {
+// restart forgets what it has of a room. It expects the records after these positions from now on.
+func (v *survivor) restart(name string, at map[int32]int64) {
 	v.room(name, func(r *room) { r.frames, r.gaps = nil, 0 })
 	v.mu.Lock()
 	defer v.mu.Unlock()

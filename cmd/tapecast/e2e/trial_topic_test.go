@@ -16,7 +16,7 @@ func topicFaults() []fault {
 				at := ends(x.k.read(x.t, "feed"))
 				x.k.deleteRecords(x.t, "feed", at)
 				for _, v := range x.all {
-					v.anew("feed", at)
+					v.restart("feed", at)
 				}
 			})
 		}},
@@ -48,7 +48,7 @@ func topicFaults() []fault {
 					return true
 				})
 				for _, v := range x.all {
-					v.anew("feed", at)
+					v.restart("feed", at)
 				}
 			})
 			x.note("each client was sent a gap")
@@ -92,6 +92,6 @@ func (x *trial) remade() {
 	x.t.Cleanup(func() { <-x.ended })
 	x.each("reset", "feed", func(r *room) bool { return r.resets > resets })
 	for _, v := range x.all {
-		v.anew("feed", map[int32]int64{})
+		v.restart("feed", map[int32]int64{})
 	}
 }

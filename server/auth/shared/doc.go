@@ -5,7 +5,7 @@
 //
 // Nothing. A key is an HMAC of the token, under a secret of the gateways. An entry is sealed with
 // AES-256-GCM, under a key that is made of that secret and the token (seal.go). Its tag is a MAC over
-// the answer and its end, for this token alone. So who reads Redis learns neither tokens nor users, and
+// the answer and its end, for this token alone. A reader of Redis learns neither tokens nor users, and
 // who writes to it can neither make an entry, nor move one to another token, nor let it live longer. An
 // entry that does not open is counted, and is none. Only answers that accept a token are stored:
 // strangers can make up any number of others.

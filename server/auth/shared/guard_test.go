@@ -39,7 +39,7 @@ func TestReplies(t *testing.T) {
 	f(hello+hello, true)
 	f("%1\r\n+a\r\n+b\r\n+OK\r\n", true)
 	f(bulk(MaxEntry+headSize+overhead+10)+bulk(MaxEntry), true)
-	f("$5\r\n$9\r\n\r\r\n", true) // what a text holds is no length
+	f("$5\r\n$9\r\n\r\r\n", true) // the content of a text is not a length
 	f("+O", true)                 // not whole yet
 
 	f("$99999999999999\r\n", false)
