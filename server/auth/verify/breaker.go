@@ -95,34 +95,37 @@ func (s *Service) ask(c *call) (Answer, error) {
 
 // through makes a call through the breaker.
 func (s *Service) through(ctx context.Context, token string) (Answer, error) {
-	return s.breaker.Execute(func() (Answer, error) {
-		s.asked.Add(1)
-		timed, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-		defer cancel()
-		end, _ := timed.Deadline()
-		whole := time.Until(end) >= s.cfg.Timeout/2 // not the rest of a time in the queue
-		a, err := s.fetch(timed, token)
-		switch late := timed.Err() != nil; {
-		case err == nil || errors.Is(err, ErrRefused):
-			s.failing.late.Store(0)
-			s.failing.all.Store(0)
-		case errors.Is(ctx.Err(), context.Canceled) || late && !whole:
-			err = oddError{err}
-		default:
-			if _, odd := errors.AsType[oddError](err); odd {
-				break
-			}
-			s.failing.all.Add(1)
-			if late {
-				s.failing.late.Add(1)
-				err = errors.New("it does not answer in time")
-			} else {
-				s.failing.late.Store(0)
-			}
+	return s.breaker.Execute(func() (Answer, error) { return s.call(ctx, token) })
+}
+
+// call asks the service, and keeps how that ended.
+func (s *Service) call(ctx context.Context, token string) (Answer, error) {
+	s.asked.Add(1)
+	timed, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	end, _ := timed.Deadline()
+	whole := time.Until(end) >= s.cfg.Timeout/2 // not the rest of a time in the queue
+	a, err := s.fetch(timed, token)
+	switch late := timed.Err() != nil; {
+	case err == nil || errors.Is(err, ErrRefused):
+		s.failing.late.Store(0)
+		s.failing.all.Store(0)
+	case errors.Is(ctx.Err(), context.Canceled) || late && !whole:
+		err = oddError{err}
+	default:
+		if _, odd := errors.AsType[oddError](err); odd {
+			break
 		}
-		s.note(token, err)
-		return a, err
-	})
+		s.failing.all.Add(1)
+		if late {
+			s.failing.late.Add(1)
+			err = errors.New("it does not answer in time")
+		} else {
+			s.failing.late.Store(0)
+		}
+	}
+	s.note(token, err)
+	return a, err
 }
 
 // note keeps how a call ended.
@@ -186,5 +189,15 @@ func (s *Service) try(ctx context.Context) {
 	s.mu.Lock()
 	token := s.answered
 	s.mu.Unlock()
-	_, _ = s.through(ctx, token) // the breaker takes note
+	_, _ = s.breaker.Execute(func() (Answer, error) {
+		a, err := s.call(ctx, token)
+		if _, odd := errors.AsType[oddError](err); odd && ctx.Err() == nil {
+			// It answers again. What it has against this token or its absence holds for no other, and only
+			// try asks: the breaker would never close.
+			s.failing.late.Store(0)
+			s.failing.all.Store(0)
+			err = nil
+		}
+		return a, err
+	})
 }

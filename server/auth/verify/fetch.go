@@ -75,7 +75,10 @@ func (s *Service) fetch(ctx context.Context, token string) (Answer, error) {
 	switch status {
 	case http.StatusOK:
 		a, err := parse(body, &s.cfg)
-		if err != nil && s.everAnswered() { // the paths are right, so it may be this token
+		switch {
+		case err != nil && token == "": // of nobody it says nothing
+			err = oddError{err}
+		case err != nil && s.everAnswered(): // the paths are right, so it may be this token
 			s.senseless(err)
 			err = oddError{err}
 		}
@@ -90,6 +93,10 @@ func (s *Service) fetch(ctx context.Context, token string) (Answer, error) {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
 		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
 		err = oddError{err}
+	default:
+		if token == "" && status/100 == 2 {
+			err = oddError{err}
+		}
 	}
 	return Answer{}, err
 }
