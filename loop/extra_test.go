@@ -219,10 +219,8 @@ func TestResume(t *testing.T) {
 		gapNotice("last", "e0:6", "e1:17"), begin, "6", "7", end)
 	f("leave last", `leave last{"epoch":"e1","0":17}`)
 
-	// Who leaves again at once is where it was, not where its walk had come to.
 	w.publishKey("a", "18", "last")
-	c.writeAll("since last=e1:7", "leave last")
-	f("", `since last{"epoch":"e1","0":7}`, `leave last{"epoch":"e1","0":7}`)
+	c.leavesAtOnce()
 	f("since last=e1:7", `since last{"epoch":"e1","0":7}`, "18")
 
 	// A room that has never had a message has a snapshot too, of nothing.

@@ -157,3 +157,21 @@ func (r *resumer) roam(records int) error {
 	}
 	return nil
 }
+
+// leavesAtOnce joins at position 7 and leaves in one write. The client is then where
+// its last message was, not where its walk had come to. The loop may send 18 before it
+// takes the second request.
+func (c *client) leavesAtOnce() {
+	c.t.Helper()
+	c.writeAll("since last=e1:7", "leave last")
+	c.hears("", `since last{"epoch":"e1","0":7}`)
+	position := "7"
+	_, got := c.read()
+	if strings.HasSuffix(got, `"data":18}`) {
+		position = "18"
+		_, got = c.read()
+	}
+	if want := `leave last{"epoch":"e1","0":` + position + `}`; got != want {
+		c.t.Errorf("it left with %q, not %q", got, want)
+	}
+}
