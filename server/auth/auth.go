@@ -75,7 +75,6 @@ type Identity struct {
 type Authenticator struct {
 	parser  *jwt.Parser
 	keys    atomic.Pointer[keyset.Set]
-	secrets atomic.Bool // shared secrets are all there is
 	known   *known
 	source  *jwks.Source    // nil: no keys are fetched
 	url     string          // of source
@@ -164,9 +163,6 @@ func (a *Authenticator) recall(token string) (Identity, error) {
 	case len(token) > maxToken:
 		return Identity{}, errLong
 	}
-	if a.secrets.Load() {
-		return a.parse(token) // as quick as the memory, and takes none
-	}
 	d, generation := digestOf(token), a.known.generation.Load()
 	if id, ok := a.known.find(d); ok {
 		return id, nil
@@ -174,8 +170,8 @@ func (a *Authenticator) recall(token string) (Identity, error) {
 	if a.service != nil {
 		return Identity{}, a.beforeService(token)
 	}
-	id, err := a.parse(token)
-	if err == nil {
+	id, algorithm, err := a.check(token)
+	if err == nil && keyset.Public(algorithm) { // an HMAC is as quick as the memory, and takes none
 		a.known.add(d, id, generation, a.end(id))
 	}
 	return id, err
@@ -186,18 +182,25 @@ func (a *Authenticator) end(id Identity) time.Time { return time.Unix(id.Expires
 
 // parse checks a token with the keys.
 func (a *Authenticator) parse(token string) (Identity, error) {
+	id, _, err := a.check(token)
+	return id, err
+}
+
+// check is parse that returns also the algorithm of a good token.
+func (a *Authenticator) check(token string) (Identity, string, error) {
 	c := a.claims()
 	t, err := a.parser.ParseWithClaims(token, c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		if err = tokenError(err); err == errSignature && a.source != nil {
 			err = a.notUnnamed(t)
 		}
-		return Identity{}, err
+		return Identity{}, "", err
 	}
 	if err := checkHeader(t); err != nil {
-		return Identity{}, err
+		return Identity{}, "", err
 	}
-	return c.judge(err, a.longest)
+	id, err := c.judge(err, a.longest)
+	return id, t.Method.Alg(), err
 }
 
 // claims returns what a token's claims are read into.

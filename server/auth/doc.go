@@ -13,9 +13,10 @@
 //
 // All pollers use the same Authenticator. Its keys are one pointer, which Reload and each fetch
 // replace. ParseToken answers from memory, and remembers good tokens for a minute (cache.go), until
-// the keys change. If it says ErrAsk, the issuer may have published the key meanwhile, or the service
-// has to be asked (remote.go): Ask answers later, on a goroutine of Run. MintToken signs a token that
-// a server with the same configuration accepts.
+// the keys change. It remembers none of shared secrets, whose check is as quick. If it says ErrAsk,
+// the issuer may have published the key meanwhile, or the service has to be asked (remote.go): Ask
+// answers later, on a goroutine of Run. MintToken signs a token that a server with the same
+// configuration accepts.
 // What the service has said may be shared with other nodes (share.go, package shared). Package revoked
 // judges what a good token says, after any cache.
 // DemoSecret, DemoAdminToken and KeepDemoBroker keep files that `tapecast run` needs without a

@@ -80,8 +80,6 @@ func (a *Authenticator) joinLocked() {
 		}
 	}
 	a.keys.Store(keyset.NewSet(all))
-	public := slices.ContainsFunc(keyset.NewSet(all).Algorithms(), keyset.Public)
-	a.secrets.Store(a.source == nil && a.service == nil && !public)
 	a.known.generation.Add(1)
 }
 
