@@ -13,104 +13,131 @@ func TestEmptyRooms(t *testing.T) {
 	m := newManual(t, Config{Shards: 4, EmptyRooms: 10},
 		&Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: feed, MaxRooms: 30},
 		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
-	l := m.listen()
-	join := func(user string, names ...string) (members []Member) {
-		j := &Join{User: user, Done: func(*Join) {}}
-		for _, name := range names {
-			p, _, _ := m.cfg.Catalog.Resolve(name)
-			j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
-		}
-		m.Join(l, j)
-		m.answer()
-		return j.Rooms
-	}
-	names := func(of string, n int) (list []string) {
-		for i := range n {
-			list = append(list, fmt.Sprintf("a:%s%d", of, i))
-		}
-		return list
-	}
-	failed := func(members []Member, want error) (n int) {
-		t.Helper()
-		for i := range members {
-			if err := members[i].Err; err != nil {
-				if n++; err != want {
-					t.Fatalf("%s: %v", members[i].Name, err)
-				}
-			}
-		}
-		return n
-	}
-	junk := join("x", names("junk", 25)...)
-	if n := failed(junk, ErrEmptyRooms); n != 15 {
-		t.Fatalf("%d of 25 were refused", n)
-	}
-	if n := failed(join("x", names("more", 5)...), ErrEmptyRooms); n != 5 {
-		t.Errorf("%d of 5 more were refused", n)
-	}
+	e := &emptying{manual: m, l: m.listen()}
+	junk := e.users("x", "junk", 25)
+	e.failed(junk, ErrEmptyRooms, 15)
+	e.failed(e.users("x", "more", 5), ErrEmptyRooms, 5)
 	// Others are not hindered, nor is the user in rooms that are there.
-	if n := failed(join("y", names("y", 8)...), nil); n != 0 {
-		t.Errorf("another user was refused %d rooms", n)
-	}
-	off := int64(0)
-	put := func(name string) { m.put(name, 0, off, "1"); off++ }
+	e.failed(e.users("y", "y", 8), nil, 0)
 	for i := range 30 {
-		put(fmt.Sprintf("a:real%d", i))
+		e.feeds(fmt.Sprintf("a:real%d", i))
 	}
-	if n := failed(join("x", names("real", 30)...), nil); n != 0 || m.Stats().Refused != 0 {
-		t.Errorf("%d rooms with data were refused, %d records", n, m.Stats().Refused)
+	e.failed(e.users("x", "real", 30), nil, 0)
+	if n := m.Stats().Refused; n != 0 {
+		t.Errorf("%d records of rooms with data were refused", n)
 	}
 	// All users together have as many of a pattern as it may have rooms.
-	failed(join("z", names("z", 10)...), nil)
-	if n := failed(join("u", names("u", 10)...), ErrTooManyRooms); n != 8 {
-		t.Errorf("%d of 10 were refused in all", n)
+	e.failed(e.users("z", "z", 10), nil, 0)
+	e.failed(e.users("u", "u", 10), ErrTooManyRooms, 8)
+	e.fullOfJunk(junk)
+	e.leftJunk(junk)
+	e.ownRoomIsFree()
+	m.check()
+}
+
+// emptying is a table whose rooms are joined by users before anybody feeds them.
+type emptying struct {
+	*manual
+	l   *Listener
+	off int64
+}
+
+// enter lets a user join rooms.
+func (e *emptying) enter(user string, names ...string) (members []Member) {
+	j := &Join{User: user, Done: func(*Join) {}}
+	for _, name := range names {
+		p, _, _ := e.cfg.Catalog.Resolve(name)
+		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
 	}
-	// The pattern is full, yet a room that somebody is in gets its records; its user pays on.
+	e.Join(e.l, j)
+	e.answer()
+	return j.Rooms
+}
+
+// users lets a user join n rooms whose names begin alike.
+func (e *emptying) users(user, of string, n int) []Member {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("a:%s%d", of, i))
+	}
+	return e.enter(user, list...)
+}
+
+// failed wants so many of the joins to be refused, for that reason.
+func (e *emptying) failed(members []Member, why error, want int) {
+	e.t.Helper()
+	n := 0
+	for i := range members {
+		if err := members[i].Err; err != nil {
+			if n++; err != why {
+				e.t.Fatalf("%s: %v", members[i].Name, err)
+			}
+		}
+	}
+	if n != want {
+		e.t.Fatalf("%d of %d were refused, want %d", n, len(members), want)
+	}
+}
+
+func (e *emptying) feeds(name string) {
+	e.t.Helper()
+	e.put(name, 0, e.off, "1")
+	e.off++
+}
+
+// fullOfJunk: the pattern is full, yet a room that somebody is in gets its records; its user pays on.
+func (e *emptying) fullOfJunk(junk []Member) {
+	e.t.Helper()
 	for i := range junk {
 		if junk[i].Err != nil {
 			continue
 		}
-		if put(junk[i].Name); m.room(junk[i].Name).Head() != 1 || m.Stats().Refused != 0 {
-			t.Error("a member was refused a record")
+		if e.feeds(junk[i].Name); e.room(junk[i].Name).Head() != 1 || e.Stats().Refused != 0 {
+			e.t.Error("a member was refused a record")
 		}
 		break
 	}
-	put("a:other")
-	if n := m.Stats().Refused; n != 1 {
-		t.Errorf("%d records were refused", n)
+	e.feeds("a:other")
+	if n := e.Stats().Refused; n != 1 {
+		e.t.Errorf("%d records were refused", n)
 	}
-	// A user that leaves them no longer has them, and is forgotten.
+}
+
+// leftJunk: a user that leaves them no longer has them, and is forgotten.
+func (e *emptying) leftJunk(junk []Member) {
+	e.t.Helper()
 	for i := range junk {
 		if junk[i].Err == nil {
-			m.leave(junk[i].Sub)
+			e.leave(junk[i].Sub)
 		}
 	}
-	m.pass(time.Minute)
-	m.sweep()
-	if n := m.payers.n["x"]; n != 0 || len(m.payers.n) != 3 {
-		t.Errorf("users are %v", m.payers.n)
+	e.pass(time.Minute)
+	e.sweep()
+	if n := e.payers.n["x"]; n != 0 || len(e.payers.n) != 3 {
+		e.t.Errorf("users are %v", e.payers.n)
 	}
-	if n := failed(join("x", names("junk", 10)...), nil); n != 0 {
-		t.Errorf("%d were refused that the user has left", n)
+	e.failed(e.users("x", "junk", 10), nil, 0)
+}
+
+// ownRoomIsFree: nobody pays for the private room that one has; it is empty until its first record.
+func (e *emptying) ownRoomIsFree() {
+	e.t.Helper()
+	s := e.enter("1", "o:1")[0]
+	empty := e.Stats().Empty
+	if e.payers.n["1"] != 0 || empty == 0 {
+		e.t.Errorf("users are %v, %d rooms are empty", e.payers.n, empty)
 	}
-	// Nobody pays for the private room that one has; it is empty until its first record.
-	s := join("1", "o:1")[0]
-	empty := m.Stats().Empty
-	if m.payers.n["1"] != 0 || empty == 0 {
-		t.Errorf("users are %v, %d rooms are empty", m.payers.n, empty)
+	if e.feeds("o:1"); e.Stats().Empty != empty-1 {
+		e.t.Errorf("%d rooms are empty, %d before the record", e.Stats().Empty, empty)
 	}
-	if put("o:1"); m.Stats().Empty != empty-1 {
-		t.Errorf("%d rooms are empty, %d before the record", m.Stats().Empty, empty)
+	e.leave(s.Sub)
+	if s = e.enter("2", "o:2")[0]; e.room("o:2") == nil {
+		e.t.Error("there is no room")
 	}
-	m.leave(s.Sub)
-	if s = join("2", "o:2")[0]; m.room("o:2") == nil {
-		t.Error("there is no room")
+	e.leave(s.Sub)
+	if e.room("o:2") != nil || e.room("o:1") == nil {
+		e.t.Error("the empty room is there, or the other is not")
 	}
-	m.leave(s.Sub)
-	if m.room("o:2") != nil || m.room("o:1") == nil {
-		t.Error("the empty room is there, or the other is not")
-	}
-	m.check()
 }
 
 // TestRefusedRecords: a record that gets no room is reported to who sent it.

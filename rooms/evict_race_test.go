@@ -17,41 +17,9 @@ func TestEvictRace(t *testing.T) {
 	m.Start()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	type client struct {
-		values         map[string]string
-		at             uint64
-		known          Known
-		max, snapshots int
-	}
-	clients := make([]*client, 4)
-	step := func(c *client) (level bool) {
-		next, pieces, level, lost := r.CutLatest(c.at, c.known, c.max, nil, nil)
-		if lost {
-			c.values, c.at, c.known = map[string]string{}, 0, r.Forgotten()
-			c.snapshots++
-			return false
-		}
-		for _, piece := range pieces {
-			for b := piece.Bytes; len(b) > 0; {
-				var text []byte
-				_, text, b = readFrame(t, b)
-				var e struct {
-					Key  string
-					Data json.RawMessage
-				}
-				if err := json.Unmarshal(text, &e); err != nil {
-					t.Error(err)
-				}
-				c.values[e.Key] = string(e.Data)
-			}
-		}
-		if c.at = next; level {
-			c.known = Known{}
-		}
-		return level
-	}
+	clients := make([]*walker, 4)
 	for i := range clients {
-		c := &client{values: map[string]string{}, max: 200 << (2 * i)}
+		c := &walker{t: t, room: r, values: map[string]string{}, max: 200 << (2 * i)}
 		clients[i] = c
 		wg.Go(func() {
 			for {
@@ -59,7 +27,7 @@ func TestEvictRace(t *testing.T) {
 				case <-done:
 					return
 				default:
-					step(c)
+					c.step()
 				}
 			}
 		})
@@ -89,19 +57,62 @@ func TestEvictRace(t *testing.T) {
 		t.Fatal("nothing was evicted")
 	}
 	for i, c := range clients {
-		level := false
-		for n := 0; !level; n++ {
-			if level = step(c); n > 10_000 {
-				t.Fatalf("client %d does not get level: it is at %d of %d", i, c.at, r.Head())
+		c.levels(i, newest)
+	}
+}
+
+// walker is a member that walks the last values of a room. Its goroutine alone touches it.
+type walker struct {
+	t              *testing.T
+	room           *Room
+	values         map[string]string
+	at             uint64
+	known          Known
+	max, snapshots int
+}
+
+// step takes what a loop would send, and reports whether the member is level then.
+func (c *walker) step() (level bool) {
+	next, pieces, level, lost := c.room.CutLatest(c.at, c.known, c.max, nil, nil)
+	if lost {
+		c.values, c.at, c.known = map[string]string{}, 0, c.room.Forgotten()
+		c.snapshots++
+		return false
+	}
+	for _, piece := range pieces {
+		for b := piece.Bytes; len(b) > 0; {
+			var text []byte
+			_, text, b = readFrame(c.t, b)
+			var e struct {
+				Key  string
+				Data json.RawMessage
 			}
-		}
-		for k, v := range c.values {
-			if v != newest[k] {
-				t.Fatalf("client %d has %s of %s, which is %s", i, v, k, newest[k])
+			if err := json.Unmarshal(text, &e); err != nil {
+				c.t.Error(err)
 			}
+			c.values[e.Key] = string(e.Data)
 		}
-		if c.snapshots == 0 && len(c.values) < len(newest) {
-			t.Errorf("client %d has %d of %d keys and was told nothing", i, len(c.values), len(newest))
+	}
+	if c.at = next; level {
+		c.known = Known{}
+	}
+	return level
+}
+
+// levels walks to the head, and compares what the member has with the newest values.
+func (c *walker) levels(i int, newest map[string]string) {
+	c.t.Helper()
+	for n, level := 0, false; !level; n++ {
+		if level = c.step(); n > 10_000 {
+			c.t.Fatalf("client %d does not get level: it is at %d of %d", i, c.at, c.room.Head())
 		}
+	}
+	for k, v := range c.values {
+		if v != newest[k] {
+			c.t.Fatalf("client %d has %s of %s, which is %s", i, v, k, newest[k])
+		}
+	}
+	if c.snapshots == 0 && len(c.values) < len(newest) {
+		c.t.Errorf("client %d has %d of %d keys and was told nothing", i, len(c.values), len(newest))
 	}
 }

@@ -138,25 +138,14 @@ func TestPartialEnds(t *testing.T) {
 func TestEvictedWalks(t *testing.T) {
 	m, _ := stated(t, Config{LastBudget: 1 << 20})
 	s, room := m.shards[0], "m:a"
-	key := func(k string, off int64) {
-		p := m.Catalog().Patterns()[1]
-		m.batch.Add(&Record{Pattern: p, Room: []byte(room), HasKey: true, Key: []byte(k), Offset: off,
-			Value: []byte("1")})
-		m.batch.Progress(p.Feed, 0, off)
-		m.send()
-		m.pass(time.Second)
-	}
 	m.batch.Progress(m.Catalog().Patterns()[1].Feed, 0, -1)
 	m.send()
 	for i, k := range []string{"a", "b", "c", "d"} {
-		key(k, int64(i))
+		m.putKey(k, int64(i))
 	}
 	r := m.room(room)
 	start, resumed := r.Forgotten(), Known{}
-	s.evicting.cut = r.last.find([]byte("c")).at // a and b go
-	m.usedLast.Add(1 << 30)
-	s.evictFrom(r)
-	m.usedLast.Add(-1 << 30)
+	m.evict(r.last.find([]byte("c")).at) // a and b go
 	if r.last.keys != 2 || m.Stats().OutOfMemory != 2 {
 		t.Fatalf("%d keys are left", r.last.keys)
 	}
@@ -179,13 +168,7 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, r.Forgotten(), false, 2)
 	f(0, resumed, true, 0)
 	// A member with b continues. One with only a is told that b has gone.
-	resume := func(off int64) Member {
-		j := &Join{Done: func(*Join) {},
-			Rooms: []Member{{Name: room, Pattern: r.pattern, Since: &Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}}}}
-		m.Join(m.listen(), j)
-		m.answer()
-		return j.Rooms[0]
-	}
+	resume := func(off int64) *Member { return m.since(room, Positions{Epoch: "e1", Offsets: []Pos{{0, off}}}) }
 	if got := resume(0); got.TooOld == nil || !got.Partial {
 		t.Errorf("a client that lacks what has gone: %+v", got)
 	}
@@ -198,10 +181,7 @@ func TestEvictedWalks(t *testing.T) {
 	m.batch.Add(&Record{Pattern: r.pattern, Room: []byte(room), HasKey: true, Key: []byte("c"), Offset: 4})
 	m.send()
 	start = r.Forgotten()
-	s.evicting.cut = s.now + 1
-	m.usedLast.Add(1 << 30)
-	s.evictFrom(r)
-	m.usedLast.Add(-1 << 30)
+	m.evict(s.now + 1)
 	if r.last.bytes != 0 || len(r.last.graves) != 0 || m.usedLast.Load() != 0 {
 		t.Errorf("%d bytes, %d tombstones are left", r.last.bytes, len(r.last.graves))
 	}
@@ -209,26 +189,32 @@ func TestEvictedWalks(t *testing.T) {
 	f(0, r.Forgotten(), false, 0)
 }
 
+// putKey gives room m:a of stated a value of a key, a second before whatever comes next.
+func (m *manual) putKey(k string, off int64) {
+	m.t.Helper()
+	p := m.Catalog().Patterns()[1]
+	m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off,
+		Value: []byte("1")})
+	m.batch.Progress(p.Feed, 0, off)
+	m.send()
+	m.pass(time.Second)
+}
+
+// evict takes the values of room m:a from before a time, as if memory were used up.
+func (m *manual) evict(before int64) {
+	s := m.shards[0]
+	s.evicting.cut = before
+	m.usedLast.Add(1 << 30)
+	s.evictFrom(m.room("m:a"))
+	m.usedLast.Add(-1 << 30)
+}
+
 // A snapshot that has sent a value begins again when a newer one of that key is evicted, or
 // its member would have the old one for good.
 func TestEvictedSinceSent(t *testing.T) {
-	m, feed := stated(t, Config{LastBudget: 1 << 20})
-	s, p := m.shards[0], m.Catalog().Patterns()[1]
-	key := func(k string, off int64) {
-		m.batch.Add(&Record{Pattern: p, Room: []byte("m:a"), HasKey: true, Key: []byte(k), Offset: off,
-			Value: []byte("1")})
-		m.batch.Progress(feed, 0, off)
-		m.send()
-		m.pass(time.Second)
-	}
-	evict := func(before int64) {
-		s.evicting.cut = before
-		m.usedLast.Add(1 << 30)
-		s.evictFrom(m.room("m:a"))
-		m.usedLast.Add(-1 << 30)
-	}
+	m, _ := stated(t, Config{LastBudget: 1 << 20})
 	for i, k := range []string{"a", "b", "c"} {
-		key(k, int64(i))
+		m.putKey(k, int64(i))
 	}
 	r := m.room("m:a")
 	start := r.Forgotten()
@@ -236,12 +222,12 @@ func TestEvictedSinceSent(t *testing.T) {
 	if len(pieces) != 1 || level || lost {
 		t.Fatalf("%d pieces, level %v, lost %v: the walk is not under way", len(pieces), level, lost)
 	}
-	evict(r.last.find([]byte("c")).at) // a, which was sent, and b, which was not
+	m.evict(r.last.find([]byte("c")).at) // a, which was sent, and b, which was not
 	if _, pieces, level, lost := r.CutLatest(at, start, 1<<20, nil, nil); len(pieces) != 1 || !level || lost {
 		t.Errorf("%d pieces, level %v, lost %v after values of before the snapshot went", len(pieces), level, lost)
 	}
-	key("a", 3)
-	evict(s.now + 1)
+	m.putKey("a", 3)
+	m.evict(m.shards[0].now + 1)
 	if _, pieces, _, lost := r.CutLatest(at, start, 1<<20, nil, nil); !lost || len(pieces) != 0 {
 		t.Errorf("%d pieces, lost %v: the member has the value of a before the last", len(pieces), lost)
 	}

@@ -43,7 +43,7 @@ func (m *mapModel) at(n uint64) map[string]string {
 }
 
 // take reads pieces as a client reads frames.
-func (c *mapClient) take(t *testing.T, m *mapModel, pieces []Piece) {
+func (c *mapClient) take(t testing.TB, m *mapModel, pieces []Piece) {
 	t.Helper()
 	for _, p := range pieces {
 		num := p.First()
@@ -75,7 +75,7 @@ func (c *mapClient) take(t *testing.T, m *mapModel, pieces []Piece) {
 }
 
 // visit does what a loop does for a member: part of what it lacks, now and then all.
-func (c *mapClient) visit(t *testing.T, table *Table, r *Room, m *mapModel, rnd *rand.Rand) (snapshots int) {
+func (c *mapClient) visit(t testing.TB, table *Table, r *Room, m *mapModel, rnd *rand.Rand) (snapshots int) {
 	t.Helper()
 	if c.walk && c.end > 0 && c.at >= c.end {
 		c.same(t, m)
@@ -117,7 +117,7 @@ func (c *mapClient) visit(t *testing.T, table *Table, r *Room, m *mapModel, rnd 
 	return 0
 }
 
-func (c *mapClient) same(t *testing.T, m *mapModel) {
+func (c *mapClient) same(t testing.TB, m *mapModel) {
 	t.Helper()
 	want := m.at(c.at)
 	if fmt.Sprint(c.values) != fmt.Sprint(want) {
@@ -128,105 +128,136 @@ func (c *mapClient) same(t *testing.T, m *mapModel) {
 // TestLatestModel: members of a conflated room that stall and come back at random have,
 // whenever they are level, what an offline compaction says.
 func TestLatestModel(t *testing.T) {
-	allWalks, allSnapshots := 0, 0
+	walks, snapshots := 0, 0
 	for seed := range uint64(30) {
-		rnd := rand.New(rand.NewPCG(seed, 3))
-		owner, name := "", "p:1"
-		match := "p:*"
-		if seed%3 == 0 {
-			owner, match = "{sub}", "p:{owner}"
-		}
-		feed := newOpenFeed(1)
-		k := &Class{Name: "market", Owner: owner, Conflate: true, Snapshot: true, RetainBytes: 4 << 10,
-			RetainAge:     5 * time.Second,
-			ConflateBytes: 600, MaxKeys: 60, KeyTTL: 3 * time.Minute}
-		p := &Pattern{Match: match, Class: k, Feed: feed}
-		m := newManual(t, Config{}, p)
-		l := m.listen()
-		member := m.join(l, name)[0]
-		r := member.Sub.Room()
-		model := &mapModel{}
-		sync := func() { // what the table wrote by itself
-			for n := uint64(len(model.events)); n < r.Head(); n++ {
-				w := r.window()
-				if !w.has(n) {
-					t.Fatalf("seed %d: frame %d of %d is gone", seed, n, r.Head())
-				}
-				pc, f := w.piece(n)
-				if f.source != sourceExpired {
-					t.Fatalf("frame %d is nobody's", n)
-				}
-				model.events = append(model.events, event{key: string(wire.KeyText(pc.Bytes))})
-			}
-		}
-		var clients []*mapClient
-		for range 6 {
-			clients = append(clients, &mapClient{walk: true, known: r.Forgotten(), values: map[string]string{}})
-		}
-		off, snapshots, walks := int64(0), 0, 0
+		x := newConflated(t, seed)
 		for range 1500 {
-			for range rnd.IntN(12) {
-				key := fmt.Sprint("k", rnd.IntN(1+rnd.IntN(90)))
-				rec := Record{Pattern: p, Room: []byte(name), Type: "t", Key: []byte(key), HasKey: true, Offset: off,
-					Time: 1, Value: fmt.Appendf(nil, `"v%d"`, off)}
-				if rnd.IntN(8) == 0 {
-					rec.Value = nil
-				}
-				m.batch.Add(&rec)
-				m.batch.Progress(feed, 0, off)
-				// One record a batch, since evictions come between records.
-				before := uint64(len(model.events))
-				m.send()
-				value := string(bytes.Trim(rec.Value, `"`))
-				model.events = append(model.events[:before], event{key, value})
-				sync()
-				off++
-			}
-			m.pass(time.Duration(rnd.IntN(1500)) * time.Millisecond)
-			if rnd.IntN(100) == 0 {
-				m.pass(time.Duration(rnd.IntN(200)) * time.Second)
-			}
-			if rnd.IntN(3) == 0 {
-				for range sweepSteps + 1 {
-					m.shards[0].sweep()
-					sync()
-				}
-			}
-			for i, c := range clients {
-				if rnd.IntN(3+10*i) == 0 {
-					snapshots += c.visit(t, m.Table, r, model, rnd)
-				}
-				if c.walk {
-					walks++
-				}
-			}
+			x.step()
 		}
-		for _, c := range clients {
-			for c.walk || c.at < r.Head() {
-				snapshots += c.visit(t, m.Table, r, model, rnd)
+		for _, c := range x.clients {
+			for c.walk || c.at < x.room.Head() {
+				x.snapshots += c.visit(t, x.Table, x.room, x.model, x.rnd)
 			}
-			c.same(t, model)
+			c.same(t, x.model)
 		}
-		allWalks, allSnapshots = allWalks+walks, allSnapshots+snapshots
-		got := m.Stats()
-		if got.LastBytes != r.last.bytes {
-			t.Errorf("LastBytes is %d, the room's is %d", got.LastBytes, r.last.bytes)
+		walks, snapshots = walks+x.walks, snapshots+x.snapshots
+		x.countsBytes()
+	}
+	if walks == 0 || snapshots == 0 {
+		t.Errorf("%d walks, %d snapshots again: this shows little", walks, snapshots)
+	}
+}
+
+// conflated is a conflated room with members, and what was ever written into it.
+type conflated struct {
+	*manual
+	seed             uint64
+	rnd              *rand.Rand
+	room             *Room
+	model            *mapModel
+	clients          []*mapClient
+	off              int64
+	snapshots, walks int
+}
+
+func newConflated(t *testing.T, seed uint64) *conflated {
+	owner, match := "", "p:*"
+	if seed%3 == 0 {
+		owner, match = "{sub}", "p:{owner}"
+	}
+	k := &Class{Name: "market", Owner: owner, Conflate: true, Snapshot: true, RetainBytes: 4 << 10,
+		RetainAge:     5 * time.Second,
+		ConflateBytes: 600, MaxKeys: 60, KeyTTL: 3 * time.Minute}
+	m := newManual(t, Config{}, &Pattern{Match: match, Class: k, Feed: newOpenFeed(1)})
+	x := &conflated{manual: m, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), model: &mapModel{},
+		room: m.join(m.listen(), "p:1")[0].Sub.Room()}
+	for range 6 {
+		x.clients = append(x.clients,
+			&mapClient{walk: true, known: x.room.Forgotten(), values: map[string]string{}})
+	}
+	return x
+}
+
+// sync adds to the model what the table wrote by itself.
+func (x *conflated) sync() {
+	x.t.Helper()
+	for n := uint64(len(x.model.events)); n < x.room.Head(); n++ {
+		w := x.room.window()
+		if !w.has(n) {
+			x.t.Fatalf("seed %d: frame %d of %d is gone", x.seed, n, x.room.Head())
 		}
-		var sum int64
-		o := r.last.order.Load()
-		for _, f := range o.frames[:o.n.Load()] {
-			if f.next.Load() == 0 {
-				sum += lastSize + int64(len(f.key))
-				if c := f.copy.Load(); c != nil {
-					sum += int64(len(*c))
-				}
-			}
+		pc, f := w.piece(n)
+		if f.source != sourceExpired {
+			x.t.Fatalf("frame %d is nobody's", n)
 		}
-		if sum != r.last.bytes {
-			t.Errorf("the entries take %d bytes, %d are counted", sum, r.last.bytes)
+		x.model.events = append(x.model.events, event{key: string(wire.KeyText(pc.Bytes))})
+	}
+}
+
+// write gives the room a value of some key, or none.
+func (x *conflated) write() {
+	x.t.Helper()
+	p := x.room.Pattern()
+	key := fmt.Sprint("k", x.rnd.IntN(1+x.rnd.IntN(90)))
+	rec := Record{Pattern: p, Room: []byte("p:1"), Type: "t", Key: []byte(key), HasKey: true, Offset: x.off,
+		Time: 1, Value: fmt.Appendf(nil, `"v%d"`, x.off)}
+	if x.rnd.IntN(8) == 0 {
+		rec.Value = nil
+	}
+	x.batch.Add(&rec)
+	x.batch.Progress(p.Feed, 0, x.off)
+	// One record a batch, since evictions come between records.
+	before := uint64(len(x.model.events))
+	x.send()
+	value := string(bytes.Trim(rec.Value, `"`))
+	x.model.events = append(x.model.events[:before], event{key, value})
+	x.sync()
+	x.off++
+}
+
+func (x *conflated) step() {
+	x.t.Helper()
+	for range x.rnd.IntN(12) {
+		x.write()
+	}
+	x.pass(time.Duration(x.rnd.IntN(1500)) * time.Millisecond)
+	if x.rnd.IntN(100) == 0 {
+		x.pass(time.Duration(x.rnd.IntN(200)) * time.Second)
+	}
+	if x.rnd.IntN(3) == 0 {
+		for range sweepSteps + 1 {
+			x.shards[0].sweep()
+			x.sync()
 		}
 	}
-	if allWalks == 0 || allSnapshots == 0 {
-		t.Errorf("%d walks, %d snapshots again: this shows little", allWalks, allSnapshots)
+	for i, c := range x.clients {
+		if x.rnd.IntN(3+10*i) == 0 {
+			x.snapshots += c.visit(x.t, x.Table, x.room, x.model, x.rnd)
+		}
+		if c.walk {
+			x.walks++
+		}
+	}
+}
+
+// countsBytes compares what is counted with what the entries take.
+func (x *conflated) countsBytes() {
+	x.t.Helper()
+	last := x.room.last
+	if got := x.Stats(); got.LastBytes != last.bytes {
+		x.t.Errorf("LastBytes is %d, the room's is %d", got.LastBytes, last.bytes)
+	}
+	var sum int64
+	o := last.order.Load()
+	for _, f := range o.frames[:o.n.Load()] {
+		if f.next.Load() == 0 {
+			sum += lastSize + int64(len(f.key))
+			if c := f.copy.Load(); c != nil {
+				sum += int64(len(*c))
+			}
+		}
+	}
+	if sum != last.bytes {
+		x.t.Errorf("the entries take %d bytes, %d are counted", sum, last.bytes)
 	}
 }

@@ -11,91 +11,20 @@ import (
 
 // Many rooms in one journal, against a list of what each was sent and when.
 func TestPrivateRoomsModel(t *testing.T) {
-	const age, names = 30_000, 50
-	type sent struct {
-		text string
-		at   int64
-	}
-	rnd := rand.New(rand.NewPCG(4, 5))
 	feed := newOpenFeed(1)
 	m := newManual(t, Config{},
 		&Pattern{Match: "o:{owner}",
-			Class: &Class{Name: "o", Owner: "{sub}", RetainAge: age * time.Millisecond}, Feed: feed})
-	s, l := m.shards[0], m.listen()
-	history := map[string][]sent{} // since the room was made
-	members := map[string][]Member{}
-	off := int64(0)
+			Class: &Class{Name: "o", Owner: "{sub}", RetainAge: privateAge * time.Millisecond}, Feed: feed})
+	x := &privates{manual: m, l: m.listen(), rnd: rand.New(rand.NewPCG(4, 5)),
+		history: map[string][]sentText{}, members: map[string][]Member{}}
+	const names = 50
 	for range 6000 {
-		name := fmt.Sprintf("o:%d", rnd.IntN(names)*rnd.IntN(names)/names) // some often, some hardly ever
-		switch n := rnd.IntN(40); {
-		case n < 25:
-			m.put(name, 0, off, fmt.Sprint(off))
-			history[name] = append(history[name], sent{fmt.Sprintf(`"pos":"0:%d"`, off), s.now})
-			off++
-			if r := m.room(name); r.Head() != uint64(len(history[name])) {
-				t.Fatalf("%s has %d frames, want %d", name, r.Head(), len(history[name]))
-			}
-		case n < 28:
-			member := m.join(l, name)[0]
-			if member.At != uint64(len(history[name])) {
-				t.Fatalf("%s is joined at %d, its frames are %d", name, member.At, len(history[name]))
-			}
-			members[name] = append(members[name], member)
-		case n < 31:
-			if list := members[name]; len(list) > 0 {
-				m.leave(list[0].Sub)
-				members[name] = list[1:]
-			}
-		case n < 32:
-			m.sweep()
-			for name, h := range history {
-				if r := m.room(name); r == nil {
-					if len(members[name]) > 0 {
-						t.Fatalf("%s is gone with %d members in it", name, len(members[name]))
-					}
-					if n := len(h); n > 0 && h[n-1].at >= s.now-age {
-						t.Fatalf("%s is gone %d ms after its last frame", name, s.now-h[n-1].at)
-					}
-					delete(history, name)
-				} else if r.Tail() == r.Head() && len(members[name]) == 0 {
-					t.Fatalf("%s is empty and without members, and still there", name)
-				}
-			}
-		case n < 39:
-			m.pass(time.Duration(rnd.Int64N(300)) * time.Millisecond)
-		default:
-			m.pass(time.Duration(rnd.Int64N(2*age)) * time.Millisecond)
-		}
-		r, h := m.room(name), history[name]
-		if r == nil {
-			continue
-		}
-		// What is young enough must be there; what is there is what was sent.
-		tail := r.Tail()
-		for i, x := range h[:tail] {
-			if x.at >= s.now-age {
-				t.Fatalf("%s lacks frame %d after %d ms", name, i, s.now-x.at)
-			}
-		}
-		if tail > 0 {
-			if _, _, lagged := r.Cut(rnd.Uint64N(tail), 1, nil); !lagged {
-				t.Fatalf("%s gives frames before its tail %d", name, tail)
-			}
-		}
-		got, _ := m.frames(r, tail)
-		if len(got) != len(h)-int(tail) {
-			t.Fatalf("%s has %d frames from %d on, want %d", name, len(got), tail, len(h)-int(tail))
-		}
-		for i, text := range got {
-			if !strings.Contains(text, h[int(tail)+i].text) {
-				t.Fatalf("%s: frame %d is %s, want %s", name, int(tail)+i, text, h[int(tail)+i].text)
-			}
-		}
-		if list := r.refs.Load(); list != nil && len(list.nums) > 2*max(1, int(r.next-list.first)) {
-			t.Fatalf("%s has space for %d references, and %d", name, len(list.nums), r.next-list.first)
-		}
+		// Some often, some hardly ever.
+		name := fmt.Sprintf("o:%d", x.rnd.IntN(names)*x.rnd.IntN(names)/names)
+		x.step(name)
+		x.same(name)
 	}
-	for _, list := range members {
+	for _, list := range x.members {
 		for _, member := range list {
 			m.leave(member.Sub)
 		}
@@ -104,6 +33,106 @@ func TestPrivateRoomsModel(t *testing.T) {
 	m.sweep()
 	if got := m.Stats(); got.Rooms != 0 || got.TapeBytes != 0 {
 		t.Errorf("something is left: %+v", got)
+	}
+}
+
+const privateAge = 30_000 // ms
+
+// sentText is part of a frame, and when it was sent.
+type sentText struct {
+	text string
+	at   int64
+}
+
+// privates is private rooms in one journal, and what each was sent since it was made.
+type privates struct {
+	*manual
+	l       *Listener
+	rnd     *rand.Rand
+	history map[string][]sentText
+	members map[string][]Member
+	off     int64
+}
+
+func (x *privates) step(name string) {
+	x.t.Helper()
+	switch n := x.rnd.IntN(40); {
+	case n < 25:
+		x.put(name, 0, x.off, fmt.Sprint(x.off))
+		x.history[name] = append(x.history[name], sentText{fmt.Sprintf(`"pos":"0:%d"`, x.off), x.shards[0].now})
+		x.off++
+		if r := x.room(name); r.Head() != uint64(len(x.history[name])) {
+			x.t.Fatalf("%s has %d frames, want %d", name, r.Head(), len(x.history[name]))
+		}
+	case n < 28:
+		member := x.join(x.l, name)[0]
+		if member.At != uint64(len(x.history[name])) {
+			x.t.Fatalf("%s is joined at %d, its frames are %d", name, member.At, len(x.history[name]))
+		}
+		x.members[name] = append(x.members[name], member)
+	case n < 31:
+		if list := x.members[name]; len(list) > 0 {
+			x.leave(list[0].Sub)
+			x.members[name] = list[1:]
+		}
+	case n < 32:
+		x.sweep()
+		x.swept()
+	case n < 39:
+		x.pass(time.Duration(x.rnd.Int64N(300)) * time.Millisecond)
+	default:
+		x.pass(time.Duration(x.rnd.Int64N(2*privateAge)) * time.Millisecond)
+	}
+}
+
+// swept: the rooms that have gone were empty, old and without members, and no such room is left.
+func (x *privates) swept() {
+	x.t.Helper()
+	now := x.shards[0].now
+	for name, h := range x.history {
+		if r := x.room(name); r == nil {
+			if len(x.members[name]) > 0 {
+				x.t.Fatalf("%s is gone with %d members in it", name, len(x.members[name]))
+			}
+			if n := len(h); n > 0 && h[n-1].at >= now-privateAge {
+				x.t.Fatalf("%s is gone %d ms after its last frame", name, now-h[n-1].at)
+			}
+			delete(x.history, name)
+		} else if r.Tail() == r.Head() && len(x.members[name]) == 0 {
+			x.t.Fatalf("%s is empty and without members, and still there", name)
+		}
+	}
+}
+
+// same: what is young enough is there, and what is there is what was sent.
+func (x *privates) same(name string) {
+	x.t.Helper()
+	r, h, now := x.room(name), x.history[name], x.shards[0].now
+	if r == nil {
+		return
+	}
+	tail := r.Tail()
+	for i, one := range h[:tail] {
+		if one.at >= now-privateAge {
+			x.t.Fatalf("%s lacks frame %d after %d ms", name, i, now-one.at)
+		}
+	}
+	if tail > 0 {
+		if _, _, lagged := r.Cut(x.rnd.Uint64N(tail), 1, nil); !lagged {
+			x.t.Fatalf("%s gives frames before its tail %d", name, tail)
+		}
+	}
+	got, _ := x.frames(r, tail)
+	if len(got) != len(h)-int(tail) {
+		x.t.Fatalf("%s has %d frames from %d on, want %d", name, len(got), tail, len(h)-int(tail))
+	}
+	for i, text := range got {
+		if !strings.Contains(text, h[int(tail)+i].text) {
+			x.t.Fatalf("%s: frame %d is %s, want %s", name, int(tail)+i, text, h[int(tail)+i].text)
+		}
+	}
+	if list := r.refs.Load(); list != nil && len(list.nums) > 2*max(1, int(r.next-list.first)) {
+		x.t.Fatalf("%s has space for %d references, and %d", name, len(list.nums), r.next-list.first)
 	}
 }
 

@@ -33,7 +33,7 @@ func (m *manual) heard(s *Member) (got []Pos) {
 }
 
 // readAgain is what a member is sent of a Past of all that the room ever got.
-func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (got []Pos) {
+func readAgain(t testing.TB, p *Pattern, name string, all []Pos, how *Resume) (got []Pos) {
 	t.Helper()
 	var records []Record
 	for _, x := range all {
@@ -62,94 +62,135 @@ func readAgain(t *testing.T, p *Pattern, name string, all []Pos, how *Resume) (g
 // Partitions that it does not name, since they are younger or were not named by the rule
 // of before, are read from their start.
 func TestResumeModel(t *testing.T) {
-	resumed, recalled, tooOld, early, less := 0, 0, 0, 0, 0
+	var all resumes
 	for seed := range uint64(24) {
-		rnd := rand.New(rand.NewPCG(seed, 5))
-		feed := newOpenFeed(3)
-		stream := &Class{Name: "stream", RetainBytes: 8 << 10, RetainAge: 20 * time.Second}
-		private := &Class{Name: "private", Owner: "{sub}", RetainBytes: 8 << 10, RetainAge: 20 * time.Second}
-		ps := []*Pattern{{Match: "a", Class: stream, Feed: feed}, {Match: "o:{owner}", Class: private, Feed: feed}}
-		m := newManual(t, Config{}, ps...)
-		l := m.listen()
-		if rnd.IntN(2) == 0 {
-			m.join(l, "a")
-		}
-		names := []string{"a", "o:1", "o:2"}
-		records := map[string][]Pos{} // by room, in the order read
-		next := make([]int64, 3)
+		x := newResuming(t, seed)
 		for step := range 400 {
-			if step == 200 {
-				m.batch.Grow(feed, 5)
-				next = append(next, 0, 0)
-			}
-			for range 1 + rnd.IntN(6) {
-				part := int32(rnd.IntN(len(next)))
-				name := names[rnd.IntN(3)]
-				if rnd.IntN(4) > 0 {
-					m.add(name, part, next[part], fmt.Sprint(step))
-					records[name] = append(records[name], Pos{part, next[part]})
-				}
-				m.batch.Progress(feed, part, next[part])
-				next[part]++
-			}
-			m.send()
-			m.pass(time.Duration(rnd.IntN(400)) * time.Millisecond)
-			if rnd.IntN(10) == 0 {
-				m.sweep()
-			}
-			name := names[rnd.IntN(3)]
-			since, lacking := Positions{Epoch: "e1"}, 0
-			for part := range int32(len(next)) {
-				if rnd.IntN(40) == 0 {
-					lacking++
-				} else if off := next[part] - 1 - int64(rnd.IntN(1+rnd.IntN(60))); off >= 0 {
-					since.Offsets = append(since.Offsets, Pos{part, off})
-				}
-			}
-			p, _, _ := m.cfg.Catalog.Resolve(name)
-			j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: name, Pattern: p, Since: &since}}}
-			m.Join(l, j)
-			m.answer()
-			member := &j.Rooms[0]
-			if member.TooOld != nil {
-				if errors.As(member.TooOld, new(*NotNowError)) { // the shard has heard of no record yet
-					early++
-				} else if !errors.As(member.TooOld, new(*TooOldError)) {
-					t.Fatal(member.TooOld)
-				}
-				tooOld++
-			} else {
-				resumed++
-				less += min(lacking, 1)
-				want := map[int32][]int64{}
-				for _, x := range records[name] {
-					if off := since.of(x.Partition); off == nil || x.Offset > off.Offset {
-						want[x.Partition] = append(want[x.Partition], x.Offset)
-					}
-				}
-				got := map[int32][]int64{}
-				if how := member.Resume; how.Recall {
-					recalled++
-					for _, x := range readAgain(t, p, name, records[name], how) {
-						got[x.Partition] = append(got[x.Partition], x.Offset)
-					}
-				}
-				for _, x := range m.heard(member) {
-					got[x.Partition] = append(got[x.Partition], x.Offset)
-				}
-				if fmt.Sprint(got) != fmt.Sprint(want) {
-					t.Fatalf("seed %d, step %d: %s since %v got %v, want %v", seed, step, name,
-						since.Offsets, got, want)
-				}
-			}
-			if rnd.IntN(3) > 0 {
-				m.leave(member.Sub)
-			}
+			x.write(step)
+			x.resume(step)
+		}
+		all.resumed += x.resumed
+		all.recalled += x.recalled
+		all.tooOld += x.tooOld
+		all.early += x.early
+		all.less += x.less
+	}
+	t.Logf("%d resumed, %d of them read again, %d without a partition, %d too old", all.resumed, all.recalled,
+		all.less, all.tooOld)
+	if all.resumed-all.recalled < 4000 || all.recalled < 100 || all.less < 500 || all.early > 200 {
+		t.Errorf("%d resumed, %d of them read again, %d without a partition, %d too early: this shows little",
+			all.resumed, all.recalled, all.less, all.early)
+	}
+}
+
+// resumes counts how resumes went; early: the shard had heard of no record yet.
+type resumes struct{ resumed, recalled, tooOld, early, less int }
+
+// resuming is three rooms of a topic, what each was sent, and clients that resume them.
+type resuming struct {
+	*manual
+	resumes
+	seed    uint64
+	rnd     *rand.Rand
+	feed    *Feed
+	l       *Listener
+	names   []string
+	records map[string][]Pos // by room, in the order read
+	next    []int64          // by partition
+}
+
+func newResuming(t *testing.T, seed uint64) *resuming {
+	feed := newOpenFeed(3)
+	stream := &Class{Name: "stream", RetainBytes: 8 << 10, RetainAge: 20 * time.Second}
+	private := &Class{Name: "private", Owner: "{sub}", RetainBytes: 8 << 10, RetainAge: 20 * time.Second}
+	m := newManual(t, Config{}, &Pattern{Match: "a", Class: stream, Feed: feed},
+		&Pattern{Match: "o:{owner}", Class: private, Feed: feed})
+	x := &resuming{manual: m, seed: seed, rnd: rand.New(rand.NewPCG(seed, 5)), feed: feed, l: m.listen(),
+		names: []string{"a", "o:1", "o:2"}, records: map[string][]Pos{}, next: make([]int64, 3)}
+	if x.rnd.IntN(2) == 0 {
+		m.join(x.l, "a")
+	}
+	return x
+}
+
+// write publishes some records, and lets time pass. Half way the topic grows.
+func (x *resuming) write(step int) {
+	x.t.Helper()
+	if step == 200 {
+		x.batch.Grow(x.feed, 5)
+		x.next = append(x.next, 0, 0)
+	}
+	for range 1 + x.rnd.IntN(6) {
+		part := int32(x.rnd.IntN(len(x.next)))
+		name := x.names[x.rnd.IntN(3)]
+		if x.rnd.IntN(4) > 0 {
+			x.add(name, part, x.next[part], fmt.Sprint(step))
+			x.records[name] = append(x.records[name], Pos{part, x.next[part]})
+		}
+		x.batch.Progress(x.feed, part, x.next[part])
+		x.next[part]++
+	}
+	x.send()
+	x.pass(time.Duration(x.rnd.IntN(400)) * time.Millisecond)
+	if x.rnd.IntN(10) == 0 {
+		x.sweep()
+	}
+}
+
+// resume lets a client come back that was somewhere, and compares what it gets.
+func (x *resuming) resume(step int) {
+	x.t.Helper()
+	name := x.names[x.rnd.IntN(3)]
+	since, lacking := Positions{Epoch: "e1"}, 0
+	for part := range int32(len(x.next)) {
+		if x.rnd.IntN(40) == 0 {
+			lacking++
+		} else if off := x.next[part] - 1 - int64(x.rnd.IntN(1+x.rnd.IntN(60))); off >= 0 {
+			since.Offsets = append(since.Offsets, Pos{part, off})
 		}
 	}
-	t.Logf("%d resumed, %d of them read again, %d without a partition, %d too old", resumed, recalled, less, tooOld)
-	if resumed-recalled < 4000 || recalled < 100 || less < 500 || early > 200 {
-		t.Errorf("%d resumed, %d of them read again, %d without a partition, %d too early: this shows little",
-			resumed, recalled, less, early)
+	p, _, _ := x.cfg.Catalog.Resolve(name)
+	j := &Join{Done: func(*Join) {}, Rooms: []Member{{Name: name, Pattern: p, Since: &since}}}
+	x.Join(x.l, j)
+	x.answer()
+	member := &j.Rooms[0]
+	if member.TooOld != nil {
+		if errors.As(member.TooOld, new(*NotNowError)) { // the shard has heard of no record yet
+			x.early++
+		} else if !errors.As(member.TooOld, new(*TooOldError)) {
+			x.t.Fatal(member.TooOld)
+		}
+		x.tooOld++
+	} else {
+		x.resumed++
+		x.less += min(lacking, 1)
+		want := map[int32][]int64{}
+		for _, pos := range x.records[name] {
+			if off := since.of(pos.Partition); off == nil || pos.Offset > off.Offset {
+				want[pos.Partition] = append(want[pos.Partition], pos.Offset)
+			}
+		}
+		if got := x.got(p, name, member); fmt.Sprint(got) != fmt.Sprint(want) {
+			x.t.Fatalf("seed %d, step %d: %s since %v got %v, want %v", x.seed, step, name, since.Offsets, got, want)
+		}
 	}
+	if x.rnd.IntN(3) > 0 {
+		x.leave(member.Sub)
+	}
+}
+
+// got is what a member is sent, by partition: what is read again for it, then what the tape has.
+func (x *resuming) got(p *Pattern, name string, member *Member) map[int32][]int64 {
+	x.t.Helper()
+	got := map[int32][]int64{}
+	if how := member.Resume; how.Recall {
+		x.recalled++
+		for _, pos := range readAgain(x.t, p, name, x.records[name], how) {
+			got[pos.Partition] = append(got[pos.Partition], pos.Offset)
+		}
+	}
+	for _, pos := range x.heard(member) {
+		got[pos.Partition] = append(got[pos.Partition], pos.Offset)
+	}
+	return got
 }

@@ -111,34 +111,14 @@ func TestBudget(t *testing.T) {
 			Class: &Class{Name: "a", RetainBytes: 32 << 10, RetainAge: time.Hour, Keep: true}, Feed: feed},
 		&Pattern{Match: "o:{owner}",
 			Class: &Class{Name: "o", Owner: "{sub}", RetainBytes: 32 << 10, RetainAge: time.Hour}, Feed: feed})
-	type chunkID struct {
-		t     *Tape
-		first uint64
-	}
-	chunks := func() (all map[chunkID]*chunk) {
-		all = map[chunkID]*chunk{}
-		tapes := []*Tape{}
-		for _, r := range m.shards[0].owned {
-			tapes = append(tapes, r.tape)
-		}
-		for _, j := range m.shards[0].journals {
-			tapes = append(tapes, j)
-		}
-		for _, t := range tapes {
-			for _, c := range *t.dir.Load() {
-				all[chunkID{t, c.first}] = c
-			}
-		}
-		return all
-	}
 	rnd := rand.New(rand.NewPCG(8, 9))
 	shed := uint64(0)
-	before := chunks()
+	before := m.chunks()
 	for i := range int64(4000) {
 		m.pass(time.Duration(rnd.IntN(60)) * time.Millisecond)
 		m.put(fmt.Sprintf([]string{"a:%d", "o:%d"}[rnd.IntN(2)], rnd.IntN(8)), 0, i,
 			strings.Repeat("1", 1+rnd.IntN(1000)))
-		used, after := m.used.Load(), chunks()
+		used, after := m.used.Load(), m.chunks()
 		if used > budget {
 			t.Fatalf("%d bytes are used of %d", used, budget)
 		}
@@ -147,30 +127,7 @@ func TestBudget(t *testing.T) {
 			if used < budget/16*15-12<<10 || used > budget/16*15 {
 				t.Fatalf("%d bytes are left of %d", used, budget)
 			}
-			private := m.shards[0].journals[m.cfg.Catalog.Patterns()[1].Class]
-			worth := func(p chunkID, c *chunk) int64 {
-				if p.t == private {
-					return c.last + 1<<40
-				}
-				return c.last
-			}
-			gone, left := int64(0), int64(1<<62)
-			for p, c := range before {
-				if after[p] == nil {
-					gone = max(gone, worth(p, c))
-				}
-			}
-			for p, c := range after {
-				if m.shards[0].now-c.last >= freshFor.Milliseconds() {
-					left = min(left, worth(p, c))
-				}
-			}
-			if gone > left {
-				t.Fatalf("a chunk went that was written to at %d ms, one of %d ms was left", gone, left)
-			}
-			if now := m.shards[0].now - freshFor.Milliseconds(); gone&(1<<40-1) > now {
-				t.Fatalf("a chunk went that was written to %d ms too late", gone&(1<<40-1)-now)
-			}
+			m.oldestWent(before, after)
 		}
 		before = after
 	}
@@ -181,6 +138,60 @@ func TestBudget(t *testing.T) {
 	m.sweep()
 	if got := m.Stats(); got.TapeBytes != 0 || got.Rooms != 0 {
 		t.Errorf("%d bytes, %d rooms are left", got.TapeBytes, got.Rooms)
+	}
+}
+
+// chunkID tells chunks apart: a tape and the number of the first frame.
+type chunkID struct {
+	t     *Tape
+	first uint64
+}
+
+// chunks is all chunks of the first shard's tapes and journals.
+func (m *manual) chunks() map[chunkID]*chunk {
+	all := map[chunkID]*chunk{}
+	tapes := []*Tape{}
+	for _, r := range m.shards[0].owned {
+		tapes = append(tapes, r.tape)
+	}
+	for _, j := range m.shards[0].journals {
+		tapes = append(tapes, j)
+	}
+	for _, t := range tapes {
+		for _, c := range *t.dir.Load() {
+			all[chunkID{t, c.first}] = c
+		}
+	}
+	return all
+}
+
+// oldestWent: of the chunks that were there before, none went that is younger than one that is
+// left, those of the second pattern's journal last, and none that is fresh.
+func (m *manual) oldestWent(before, after map[chunkID]*chunk) {
+	m.t.Helper()
+	private := m.shards[0].journals[m.cfg.Catalog.Patterns()[1].Class]
+	worth := func(p chunkID, c *chunk) int64 {
+		if p.t == private {
+			return c.last + 1<<40
+		}
+		return c.last
+	}
+	gone, left := int64(0), int64(1<<62)
+	for p, c := range before {
+		if after[p] == nil {
+			gone = max(gone, worth(p, c))
+		}
+	}
+	for p, c := range after {
+		if m.shards[0].now-c.last >= freshFor.Milliseconds() {
+			left = min(left, worth(p, c))
+		}
+	}
+	if gone > left {
+		m.t.Fatalf("a chunk went that was written to at %d ms, one of %d ms was left", gone, left)
+	}
+	if now := m.shards[0].now - freshFor.Milliseconds(); gone&(1<<40-1) > now {
+		m.t.Fatalf("a chunk went that was written to %d ms too late", gone&(1<<40-1)-now)
 	}
 }
 

@@ -35,114 +35,151 @@ func plainly(t testing.TB, frame []byte) string {
 func TestDeflatedTape(t *testing.T) {
 	small, plain := 0, 0
 	for seed := range uint64(20) {
-		rnd := rand.New(rand.NewPCG(seed, 12))
-		feed := newOpenFeed(1)
-		class := &Class{Name: "c", Deflate: true, Conflate: true, Keep: true, RetainBytes: 64 << 10,
-			RetainAge: 20 * time.Second}
-		m := newManual(t, Config{}, &Pattern{Match: "a", Class: class, Feed: feed})
-		m.join(m.listen(), "a")
-		r := m.room("a")
-		type member struct {
-			at    uint64
-			takes bool
-		}
-		var members []*member
-		takers, off := 0, int64(0)
+		x := newDeflating(t, seed)
 		for range 400 {
-			switch k := rnd.IntN(10); {
-			case k < 2:
-				x := &member{r.Head(), rnd.IntN(2) == 0}
-				if members = append(members, x); x.takes {
-					takers++
-					r.TakeDeflated(1)
-				}
-			case k < 4 && len(members) > 0:
-				i := rnd.IntN(len(members))
-				if members[i].takes {
-					takers--
-					r.TakeDeflated(-1)
-				}
-				members = append(members[:i], members[i+1:]...)
-			case k == 4:
-				m.pass(time.Duration(rnd.IntN(4000)) * time.Millisecond)
-				m.sweep()
-			default:
-				for range 1 + rnd.IntN(20) {
-					value := fmt.Sprintf(`"%d %s"`, off, strings.Repeat("price ", rnd.IntN(1+rnd.IntN(200))))
-					m.batch.Add(&Record{Pattern: r.Pattern(), Room: []byte("a"), Type: "t",
-						Key: fmt.Append(nil, rnd.IntN(40)), HasKey: true, Offset: off, Time: 1, Value: []byte(value)})
-					m.batch.Progress(feed, 0, off)
-					m.send()
-					off++
+			x.step()
+			for _, v := range x.members {
+				if x.rnd.IntN(3) > 0 { // else it lags
+					x.visit(v)
 				}
 			}
-			for _, x := range members {
-				if rnd.IntN(3) == 0 {
-					continue // it lags
-				}
-				var pieces []Piece
-				var next uint64
-				lagged := false
-				filter := &Filter{Deflated: x.takes}
-				switch how := rnd.IntN(3); {
-				case how == 0:
-					next, pieces, _, lagged = r.CutLatest(x.at, Known{}, 9000, filter, nil)
-				case how == 1:
-					next, pieces, lagged = r.CutSome(x.at, 9000, filter, nil)
-				case x.takes:
-					next, pieces, lagged = r.CutDeflated(x.at, 9000, nil)
-				default:
-					next, pieces, lagged = r.Cut(x.at, 9000, nil)
-				}
-				if lagged {
-					x.at = r.Tail()
-					continue
-				}
-				for _, p := range pieces {
-					rest := p.Bytes
-					for k := range p.Frames() {
-						n := len(rest)
-						if p.c != nil {
-							n = int(p.c.at[p.from+k].end - p.c.start(p.from+k))
-						}
-						frame := rest[:n]
-						rest = rest[n:]
-						if num := p.First() + uint64(k); !strings.Contains(plainly(t, frame),
-							fmt.Sprintf(`"data":"%d `, num)) {
-							t.Fatalf("frame %d says %.200s", num, plainly(t, frame))
-						}
-						if frame[0]&wire.Deflated == 0 {
-							plain++
-						} else if small++; !x.takes {
-							t.Fatal("a deflated frame for a member that does not take them")
-						}
-					}
-				}
-				x.at = next
-			}
 		}
-		for _, x := range members {
-			if x.takes {
-				takers--
-				r.TakeDeflated(-1)
-			}
-		}
-		if takers != 0 {
-			t.Fatal(takers)
-		}
-		m.sweep()
-		if z := r.second(); z.dir != nil {
-			t.Error("the second tape outlives its readers")
-		}
-		m.pass(time.Hour)
-		m.sweep()
-		if used := m.Stats().TapeBytes; used != 0 {
-			t.Errorf("%d bytes are still counted", used)
-		}
+		x.allLeave()
+		small, plain = small+x.small, plain+x.plain
 	}
 	t.Logf("%d deflated and %d plain frames", small, plain)
 	if small < 10_000 || plain < 10_000 {
 		t.Errorf("%d deflated and %d plain frames: this shows little", small, plain)
+	}
+}
+
+// deflating is a room with two tapes, and members of which some take deflated frames.
+type deflating struct {
+	*manual
+	rnd          *rand.Rand
+	feed         *Feed
+	r            *Room
+	members      []*taking
+	takers       int
+	off          int64
+	small, plain int // frames that were read
+}
+
+type taking struct {
+	at    uint64
+	takes bool
+}
+
+func newDeflating(t *testing.T, seed uint64) *deflating {
+	feed := newOpenFeed(1)
+	class := &Class{Name: "c", Deflate: true, Conflate: true, Keep: true, RetainBytes: 64 << 10,
+		RetainAge: 20 * time.Second}
+	m := newManual(t, Config{}, &Pattern{Match: "a", Class: class, Feed: feed})
+	m.join(m.listen(), "a")
+	return &deflating{manual: m, rnd: rand.New(rand.NewPCG(seed, 12)), feed: feed, r: m.room("a")}
+}
+
+// step lets a member come or go, or time pass, or publishes.
+func (x *deflating) step() {
+	x.t.Helper()
+	switch k := x.rnd.IntN(10); {
+	case k < 2:
+		v := &taking{x.r.Head(), x.rnd.IntN(2) == 0}
+		if x.members = append(x.members, v); v.takes {
+			x.takers++
+			x.r.TakeDeflated(1)
+		}
+	case k < 4 && len(x.members) > 0:
+		i := x.rnd.IntN(len(x.members))
+		if x.members[i].takes {
+			x.takers--
+			x.r.TakeDeflated(-1)
+		}
+		x.members = append(x.members[:i], x.members[i+1:]...)
+	case k == 4:
+		x.pass(time.Duration(x.rnd.IntN(4000)) * time.Millisecond)
+		x.sweep()
+	default:
+		for range 1 + x.rnd.IntN(20) {
+			value := fmt.Sprintf(`"%d %s"`, x.off, strings.Repeat("price ", x.rnd.IntN(1+x.rnd.IntN(200))))
+			x.batch.Add(&Record{Pattern: x.r.Pattern(), Room: []byte("a"), Type: "t",
+				Key: fmt.Append(nil, x.rnd.IntN(40)), HasKey: true, Offset: x.off, Time: 1, Value: []byte(value)})
+			x.batch.Progress(x.feed, 0, x.off)
+			x.send()
+			x.off++
+		}
+	}
+}
+
+// visit sends a member something, in one of the ways that a loop may cut it.
+func (x *deflating) visit(v *taking) {
+	x.t.Helper()
+	var pieces []Piece
+	var next uint64
+	lagged := false
+	filter := &Filter{Deflated: v.takes}
+	switch how := x.rnd.IntN(3); {
+	case how == 0:
+		next, pieces, _, lagged = x.r.CutLatest(v.at, Known{}, 9000, filter, nil)
+	case how == 1:
+		next, pieces, lagged = x.r.CutSome(v.at, 9000, filter, nil)
+	case v.takes:
+		next, pieces, lagged = x.r.CutDeflated(v.at, 9000, nil)
+	default:
+		next, pieces, lagged = x.r.Cut(v.at, 9000, nil)
+	}
+	if lagged {
+		v.at = x.r.Tail()
+		return
+	}
+	for _, p := range pieces {
+		x.read(v, p)
+	}
+	v.at = next
+}
+
+// read: each frame of a piece says its number, and is deflated only for who takes that.
+func (x *deflating) read(v *taking, p Piece) {
+	x.t.Helper()
+	rest := p.Bytes
+	for k := range p.Frames() {
+		n := len(rest)
+		if p.c != nil {
+			n = int(p.c.at[p.from+k].end - p.c.start(p.from+k))
+		}
+		frame := rest[:n]
+		rest = rest[n:]
+		if num := p.First() + uint64(k); !strings.Contains(plainly(x.t, frame), fmt.Sprintf(`"data":"%d `, num)) {
+			x.t.Fatalf("frame %d says %.200s", num, plainly(x.t, frame))
+		}
+		if frame[0]&wire.Deflated == 0 {
+			x.plain++
+		} else if x.small++; !v.takes {
+			x.t.Fatal("a deflated frame for a member that does not take them")
+		}
+	}
+}
+
+// allLeave: once nobody takes deflated frames nothing is left of them.
+func (x *deflating) allLeave() {
+	x.t.Helper()
+	for _, v := range x.members {
+		if v.takes {
+			x.takers--
+			x.r.TakeDeflated(-1)
+		}
+	}
+	if x.takers != 0 {
+		x.t.Fatal(x.takers)
+	}
+	x.sweep()
+	if z := x.r.second(); z.dir != nil {
+		x.t.Error("the second tape outlives its readers")
+	}
+	x.pass(time.Hour)
+	x.sweep()
+	if used := x.Stats().TapeBytes; used != 0 {
+		x.t.Errorf("%d bytes are still counted", used)
 	}
 }
 

@@ -77,33 +77,9 @@ func (v *member) visit(t *testing.T, r *Room, m *reel, rnd *rand.Rand) {
 		v.at, v.got = tail, m.start[tail]
 		return
 	}
-	total, frames := 0, uint64(0)
-	for i, p := range pieces {
-		if total >= max {
-			t.Fatalf("piece %d comes after %d bytes of at most %d", i, total, max)
-		}
-		if len(p.Bytes) > max-total && p.Frames() > 1 {
-			t.Fatalf("%d frames of %d bytes come after %d bytes of at most %d", p.Frames(), len(p.Bytes), total, max)
-		}
-		total += len(p.Bytes)
-		frames += uint64(p.Frames())
-	}
-	if next != v.at+frames || next < r.Head() && total < max && !r.private() && m.start[next+1]-m.start[v.at] <= max {
-		t.Fatalf("a cut of at most %d bytes from %d to %d, of %d, has %d frames, %d bytes", max, v.at, next,
-			r.Head(), frames, total)
-	}
-	if len(pieces) > 0 { // a piece reaches how far its first n bytes say, for some n
-		n := rnd.IntN(len(pieces[0].Bytes) + 1)
-		next, rest := pieces[0].Sent(n)
-		frames := int(next - v.at)
-		start := m.start[v.at]
-		if n == 0 && frames+len(rest) != 0 || m.start[v.at+uint64(frames)] != start+n+len(rest) {
-			t.Fatalf("%d bytes of a piece that begins at %d reach frame %d with %d left", n, start,
-				v.at+uint64(frames), len(rest))
-		}
-		if frames > 0 && m.start[v.at+uint64(frames)-1] >= start+n {
-			t.Fatalf("%d bytes of a piece that begins at %d do not begin frame %d", n, start, v.at+uint64(frames)-1)
-		}
+	total := v.measures(t, r, m, max, next, pieces)
+	if len(pieces) > 0 {
+		v.reaches(t, m, pieces[0], rnd.IntN(len(pieces[0].Bytes)+1))
 	}
 	n := rnd.IntN(len(v.rest) + total + 1)
 	if rnd.IntN(2) == 0 {
@@ -131,6 +107,42 @@ func (v *member) visit(t *testing.T, r *Room, m *reel, rnd *rand.Rand) {
 	}
 	if want := v.got + len(v.rest); m.start[v.at] != want {
 		t.Fatalf("frame %d begins at %d, the member is at %d with %d left", v.at, m.start[v.at], v.got, len(v.rest))
+	}
+}
+
+// measures compares the pieces of a cut of at most max bytes with its end, and returns their bytes.
+func (v *member) measures(t *testing.T, r *Room, m *reel, max int, next uint64, pieces []Piece) (total int) {
+	t.Helper()
+	frames := uint64(0)
+	for i, p := range pieces {
+		if total >= max {
+			t.Fatalf("piece %d comes after %d bytes of at most %d", i, total, max)
+		}
+		if len(p.Bytes) > max-total && p.Frames() > 1 {
+			t.Fatalf("%d frames of %d bytes come after %d bytes of at most %d", p.Frames(), len(p.Bytes), total, max)
+		}
+		total += len(p.Bytes)
+		frames += uint64(p.Frames())
+	}
+	if next != v.at+frames || next < r.Head() && total < max && !r.private() && m.start[next+1]-m.start[v.at] <= max {
+		t.Fatalf("a cut of at most %d bytes from %d to %d, of %d, has %d frames, %d bytes", max, v.at, next,
+			r.Head(), frames, total)
+	}
+	return total
+}
+
+// reaches: a piece reaches as far as its first n bytes say.
+func (v *member) reaches(t *testing.T, m *reel, p Piece, n int) {
+	t.Helper()
+	next, rest := p.Sent(n)
+	frames := int(next - v.at)
+	start := m.start[v.at]
+	if n == 0 && frames+len(rest) != 0 || m.start[v.at+uint64(frames)] != start+n+len(rest) {
+		t.Fatalf("%d bytes of a piece that begins at %d reach frame %d with %d left", n, start,
+			v.at+uint64(frames), len(rest))
+	}
+	if frames > 0 && m.start[v.at+uint64(frames)-1] >= start+n {
+		t.Fatalf("%d bytes of a piece that begins at %d do not begin frame %d", n, start, v.at+uint64(frames)-1)
 	}
 }
 
