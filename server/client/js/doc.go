@@ -8,10 +8,19 @@
 // # How the client is built
 //
 //   - link.ts keeps one connection: its token, waits, silence and requests. It knows no rooms.
-//   - client.ts joins and resumes rooms on it, and gives each message to those who asked for it.
+//   - joins.ts asks for rooms on it, loads their state and leaves them, a few requests at a time.
+//   - client.ts takes the answers, and gives each message to those who asked for it.
 //   - room.ts is what is known of one room or wildcard: where it stands, its last values.
 //   - store.ts keeps positions across page loads.
 //   - api.ts is what applications see.
+//
+// A member has the wishes of its own name, or of the wildcard that joined it (Member._of). A room that
+// was left stays in Joins._leaving until the gateway has left it: until then nothing that overlaps with
+// it is joined, and what comes of it is dropped.
+//
+// What is kept is bounded by the application's rooms, and by the gateway's limits of a wildcard. Besides
+// them: 1000 calls that wait for the connection, 1000 stored positions, 8 requests at a time, and one
+// timer for each answer that says to wait.
 //
 // Everything runs on the one thread of a page, so nothing there is locked. A message passes from the
 // socket through Link._hear and Client._message, which drops what the room has had, to the handlers.

@@ -31,13 +31,13 @@ type play struct {
 
 // verbs are the steps there are. Those without a function are commands for the Driver.
 var verbs = map[string]func(p *play, verb string, arg any) error{
-	"connect": (*play).connect, "page": nil, "room": nil, "leave": nil, "call": nil, "close": nil,
+	"connect": (*play).connect, "page": nil, "room": nil, "loaded": nil, "leave": nil, "call": nil, "close": nil,
 	"token": (*play).setToken, "random": nil, "time": nil, "sleep": nil, "event": nil,
 	"accept": (*play).accept, "welcome": (*play).welcome, "refuse": (*play).refuse,
 	"get": (*play).get, "reply": (*play).reply, "error": (*play).reply, "send": (*play).send,
 	"cut": (*play).end, "end": (*play).end, "gone": (*play).gone,
-	"see": (*play).see, "state": (*play).compare, "last": (*play).compare, "positions": (*play).compare,
-	"nothing": (*play).nothing,
+	"binary": (*play).binary, "see": (*play).see, "nothing": (*play).nothing, "state": (*play).compare,
+	"last": (*play).compare, "positions": (*play).compare, "rooms": (*play).compare,
 }
 
 // Play plays one scenario. The error names the line of the step that failed.
@@ -229,6 +229,11 @@ func (p *play) send(_ string, arg any) error {
 		}
 	}
 	return p.link.send(m)
+}
+
+// binary sends a binary frame.
+func (p *play) binary(_ string, arg any) error {
+	return ws.WriteFrame(p.link, ws.NewBinaryFrame([]byte(fmt.Sprint(arg))))
 }
 
 // end closes the connection with a code, or cuts it off without a word.

@@ -4,7 +4,7 @@ export interface Positions {
   [partition: string]: number | string | undefined;
 }
 
-/** Positions as Kafka's consumers write them: by partition, the offset to read next. */
+/** Positions as Kafka's consumers write them: by partition, the offset to read next. One of the two ids is needed. */
 export interface NextPositions {
   topicId?: string;
   epoch?: string;
@@ -87,7 +87,10 @@ export interface RoomOptions<S = any> {
   maxRate?: number;
   /** false: start with the live messages. */
   snapshot?: boolean;
-  /** The application's own state, and the positions that it is true of. Called again after a gap or reset. */
+  /**
+   * The application's own state, and the positions that it is true of. Called again after a gap or reset,
+   * of a wildcard after one in any of its rooms.
+   */
   load?: () => Promise<{ state: S; positions: Positions | NextPositions }>;
 }
 
@@ -102,6 +105,7 @@ export interface Room<T = any, S = any> {
   readonly positions: Positions;
   /** Adds a handler, and returns a function that removes it. */
   on<E extends keyof RoomEvents<T, S>>(event: E, handler: RoomEvents<T, S>[E]): () => void;
+  /** Leaves it. A wildcard's room stays left until it is named, or the wildcard joined again. */
   leave(): void;
 }
 
@@ -121,7 +125,10 @@ export interface Tape {
   on<E extends keyof TapeEvents>(event: E, handler: TapeEvents[E]): () => void;
   /** Joins a room, or returns it if it is joined. */
   room<T = any, S = any>(name: string, options?: RoomOptions<S>): Room<T, S>;
-  /** Sends a request of the application's own, such as "ping", once the connection is open. */
+  /**
+   * Sends a request of the application's own, such as "ping", once the connection is open. The promise is
+   * rejected with a TapeError: the gateway's, 1006 if no answer came, 1009 if it is too long, 0 if JSON cannot say it.
+   */
   call<T = any>(method: string, params?: unknown): Promise<T>;
   close(): void;
 }

@@ -29,3 +29,7 @@ export class Emitter {
 
 export const failure = (code: number, message: string, data?: any): TapeError =>
   Object.assign(new Error(message), { code, data });
+
+/** After how many ms what was refused may be asked again. 0: it is refused for good. */
+export const waitOf = (e: any): number =>
+  e?.data?.retryAfter || (e?.code === -32004 || e?.code === -32010 ? 1000 : 0);

@@ -1,5 +1,5 @@
 import type { Ending, Options, StateName, TapeError } from "./api.js";
-import { Emitter, failure } from "./emitter.js";
+import { Emitter, failure, waitOf } from "./emitter.js";
 
 type Done = (result: any, error?: TapeError) => void;
 
@@ -13,6 +13,12 @@ const ANSWER = 10_000;
 const PROBING = 9;
 /** How many requests wait for the connection. */
 const QUEUED = 1000;
+/** A connection that lived this long was a good one. */
+const GOOD = 10_000;
+/** After how many short ones in turn the waits grow, whatever their end. */
+const SHORT = 3;
+/** How long the gateway has to close after an error without an id. */
+const CLOSING = 2000;
 
 /** Link keeps one connection: token, waits, silence, requests. What rooms do with it is another class's. */
 export abstract class Link extends Emitter {
@@ -26,7 +32,8 @@ export abstract class Link extends Emitter {
   private _timer?: any;
   private _due = 0;
   private _plain = false; // the wait has no other reason than a lost connection
-  private _opened = 0;
+  private _opened?: number;
+  private _short = 0; // connections in turn that were lost soon after they were let in
   private _silent = 0;
   private _after = 0; // the least wait, as the gateway asked for it
   private _renewing = false;
@@ -34,6 +41,8 @@ export abstract class Link extends Emitter {
   private _calls = new Map<number, Done>();
   private _queue: (() => void)[] = [];
   private _deaf: (() => void)[] = [];
+  private _timers = new Set<any>();
+  private _odd = false; // a frame of this connection was none of the protocol's
 
   abstract _begin(): void;
   abstract _end(): void;
@@ -77,11 +86,36 @@ export abstract class Link extends Emitter {
     if (!this._emit("error", e, room)) console.error("tapecast:", room ?? "", e.code, e.message);
   }
 
-  /** Sends a request. done is called once: with the answer, or when the connection is lost. */
+  /** Calls f after that many ms, unless the client is closed by then, or the turn is over that is given. */
+  _later(ms: number, f: () => void, turn = 0): void {
+    const timer = setTimeout(() => {
+      this._timers.delete(timer);
+      if (!turn || turn === this._turn) f();
+    }, ms);
+    this._timers.add(timer);
+  }
+
+  /** Calls f on this connection, after a wait that the gateway asked for. */
+  _again(wait: number, f: () => void): void {
+    this._later(wait * (1 + this._random()), f, this._turn);
+  }
+
+  /** Sends a request. done is called once: with the answer, or why there is none. */
   _request(method: string, params: unknown, done: Done): void {
-    const id = ++this._id;
+    const ws = this._ws, id = ++this._id, no = (code: number, why: string) => done(undefined, failure(code, why));
+    let text: string;
+    try {
+      text = JSON.stringify({ id, method, params });
+    } catch (e: any) {
+      return no(0, `cannot send ${method}: ${e?.message ?? e}`);
+    }
+    if (!ws) return no(1006, "there is no connection");
+    // The gateway closes for good after a message that is too long.
+    if (text.length * 3 > this._max && new TextEncoder().encode(text).length > this._max) {
+      return no(1009, `cannot send ${method}: it is longer than ${this._max} bytes`);
+    }
     this._calls.set(id, done);
-    if (this._ws?.readyState === 1) this._ws.send(JSON.stringify({ id, method, params }));
+    if (ws.readyState === 1) ws.send(text);
   }
 
   private _set(state: StateName, why?: Ending): void {
@@ -132,28 +166,36 @@ export abstract class Link extends Emitter {
   private _hear(text: any, token?: string): void {
     if (this._silent >= PROBING) this._watch();
     this._silent = 0;
-    let m: any;
     try {
-      m = JSON.parse(text);
-    } catch {
-      return this._lost(1006, "a message is not JSON");
+      if (typeof text !== "string") throw new Error("it is binary");
+      this._take(JSON.parse(text), token);
+    } catch (e: any) { // to come again would bring another one
+      if (this._odd) return;
+      this._odd = true;
+      this._fail(failure(0, `cannot read a frame, as of rooms with bare ones: ${e.message}`));
     }
+  }
+
+  private _take(m: any, token?: string): void {
+    if (m.room !== undefined) return this._message(m);
+    if (m.jsonrpc !== "2.0") throw new Error("it is no message of the protocol");
     if (m.method) {
       if (m.method === "auth_required") this._authenticate(token);
       else if (m.method === "auth_expiring") this._renew();
       else if (m.method === "auto_subscribed") this._ready();
       this._notice(m.method, m.params ?? {});
       this._emit("notice", m.method, m.params);
-    } else if (m.room !== undefined) this._message(m);
-    else {
-      const { error } = m, done = this._calls.get(m.id);
-      this._calls.delete(m.id);
-      const failed = error && failure(error.code, error.message, error.data);
-      if (done) done(m.result, failed);
-      else if (failed) { // of a request that is not known: one of ours has no answer
-        this._after = error.data?.retryAfter ?? 0;
-        this._lost(1013, error.message);
-      }
+      return;
+    }
+    const { error } = m, done = this._calls.get(m.id);
+    this._calls.delete(m.id);
+    const failed = error && failure(error.code, error.message, error.data), after = error?.data?.retryAfter;
+    if (done) done(m.result, failed);
+    else if (after) { // of a request that is not known: one of ours has no answer
+      this._after = after;
+      this._lost(1013, error.message);
+    } else if (failed) { // mostly a close comes behind it, whose code says what to do
+      this._later(CLOSING, () => this._lost(1013, error.message), this._turn);
     }
   }
 
@@ -175,7 +217,12 @@ export abstract class Link extends Emitter {
       (token) => {
         this._renewing = false;
         if (turn !== this._turn) return;
-        this._request("authenticate", { token }, (_, e) => e && e.code !== 1006 && this._fail(e));
+        this._request("authenticate", { token }, (_, e) => {
+          if (!e || turn !== this._turn) return;
+          const wait = waitOf(e);
+          if (wait) this._again(wait, () => this._renew());
+          else this._fail(e);
+        });
       },
       () => { this._renewing = false; }, // the next notice, or 4201, asks again
     );
@@ -221,13 +268,14 @@ export abstract class Link extends Emitter {
 
   /** Ends the connection, and decides when there is another. */
   _lost(code: number, reason: string): void {
-    const after = this._after, lived = this._opened ? now() - this._opened : 0, opened = this._opened > 0;
+    const after = this._after, opened = this._opened !== undefined, lived = opened ? now() - this._opened! : 0;
     const soon = code >= 4200 || [1001, 1006, 1012, 1013].includes(code);
     const plain = [1001, 1006, 1012, 4201].includes(code);
     if (this.state === "closed") return;
     if (code === 1009 || (code >= 4000 && code < 4100)) return this._stop(code, reason);
     this._cut();
-    if (opened && (plain || lived > 10_000)) this._tries = 0;
+    if (lived > GOOD) this._short = this._tries = 0;
+    else if (opened && plain && this._short++ < SHORT) this._tries = 0;
     const most = Math.min(60, (soon ? 1 : 10) * 2 ** this._tries++) * 1000;
     const wait = after + most * (soon ? this._random() : (1 + this._random()) / 2);
     this._plain = code === 1006 && !after;
@@ -239,8 +287,9 @@ export abstract class Link extends Emitter {
     const ws = this._ws, calls = [...this._calls.values()];
     this._turn++;
     this._ws = undefined;
-    this._after = this._opened = 0;
-    this._renewing = false;
+    this._after = 0;
+    this._opened = undefined;
+    this._renewing = this._odd = false;
     clearTimeout(this._timer);
     this._calls.clear();
     try {
@@ -251,8 +300,10 @@ export abstract class Link extends Emitter {
   }
 
   private _stop(code: number, reason: string): void {
+    this.state = "closed";
     this._save();
     for (const f of this._deaf) f();
+    for (const timer of this._timers) clearTimeout(timer);
     this._cut();
     this._set("closed", { code, reason });
     for (const ask of this._queue.splice(0)) ask();

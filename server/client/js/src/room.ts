@@ -1,6 +1,18 @@
 import type { Message, NextPositions, Positions, RoomOptions } from "./api.js";
 import { Emitter } from "./emitter.js";
 
+/** Reports whether a gateway takes these offsets. One bad position spoils a request for many rooms. */
+const offsets = (at: any, least: number): boolean => !!at && typeof at === "object" && Object.keys(at).every(
+  (p) => p === "epoch" || (/^(0|[1-9]\d*)$/.test(p) && Number.isSafeInteger(at[p]) && at[p] >= least),
+);
+
+/** Reports whether a room can be resumed from these positions. */
+export const sound = (at: any): boolean => offsets(at, -1) && !!at.epoch && typeof at.epoch === "string";
+
+/** Reports whether the first name is a wildcard with the prefix of the second. */
+export const covers = (wild: string, name: string): boolean =>
+  wild.endsWith("*") && name.startsWith(wild.slice(0, -1));
+
 /** Member is one room, or one wildcard, with all that is known of it. */
 export class Member extends Emitter {
   last = new Map<string, Message>();
@@ -8,10 +20,23 @@ export class Member extends Emitter {
   _at: Positions = {};
   /** What `load` gave, in Kafka's convention without an epoch: the gateway's answer has our own. */
   _from?: NextPositions;
+  _options: RoomOptions = {};
+  /** Tells wishes of a join from others. */
+  _like = "";
   /** The application asked for it by name. */
   _wanted = false;
-  /** Its join was sent on this connection, or must not be sent now. */
-  _asked = false;
+  /** Which request of this connection joins it. 0: none yet. Below 0: it must not be asked for. */
+  _asked = 0;
+  /** It is joined by its own name. Else the gateway leaves it with its wildcard. */
+  _own = false;
+  /** It is asked for alone: a request for many was refused. */
+  _alone = false;
+  /** How much of its rooms' positions a wildcard's request leaves out: 1 the stored ones, 2 all. */
+  _brief = 0;
+  /** All of its rooms' positions were in the last request. */
+  _whole = false;
+  /** Rooms that a wildcard must not have, since they were left. */
+  _without = new Set<string>();
   /** It was joined at least once. */
   _had = false;
   /** The last join named a position. */
@@ -29,7 +54,7 @@ export class Member extends Emitter {
   /** The wildcard that joined it. */
   _under?: Member;
 
-  constructor(public _client: { _leave(m: Member): void }, public name: string, public _options: RoomOptions = {}) {
+  constructor(public _client: { _leave(m: Member): void }, public name: string) {
     super();
   }
 
@@ -46,12 +71,24 @@ export class Member extends Emitter {
   }
 
   _covers(room: string): boolean {
-    return this._wild && room.startsWith(this.name.slice(0, -1));
+    return covers(this.name, room) && !room.endsWith("*");
+  }
+
+  /** Whose wishes hold for it: its own, or its wildcard's. */
+  get _of(): Member {
+    return this._wanted ? this : this._under ?? this;
   }
 
   /** What `since` says of it: undefined if it has no position that can be resumed. */
   _since(): Positions | NextPositions | undefined {
     return this._at.epoch ? this._at : this._from;
+  }
+
+  /** Forgets where it stands. */
+  _forget(): void {
+    this._at = {};
+    this._from = undefined;
+    this._had = this._filling = false;
   }
 
   /** Within an epoch a position never goes back. Reports whether another epoch has begun. */
@@ -68,22 +105,24 @@ export class Member extends Emitter {
   }
 
   /** Takes the positions that `load` returned. */
-  _take(from: Positions | NextPositions): void {
+  _take(from: any): void {
+    const { next, epoch, topicId } = from;
     this._at = {};
     this._from = undefined;
-    const { next, epoch } = from as NextPositions;
-    if (!next) this._at = { ...(from as Positions) };
-    else if (!epoch) this._from = from as NextPositions;
-    else {
-      this._at.epoch = epoch;
-      for (const p in next) this._at[p] = next[p] - 1;
+    if (next && offsets(next, 0) && !epoch && topicId) {
+      this._from = { topicId, next };
+      return;
     }
+    const at: any = next ? { epoch } : { ...from };
+    for (const p in next) at[p] = next[p] - 1;
+    if (!sound(at)) throw new Error("its positions lack an epoch, or are no offsets by partition");
+    this._at = at;
   }
 
   /** Keeps the newest message of its key, if the keys are bounded: by the gateway or by `keys`. */
   _keep(m: Message): void {
-    const { key } = m;
-    if (key === undefined || !(this._keyed || (!this._chain && !this._options.maxRate))) return;
+    const { key } = m, { keys, maxRate } = this._of._options;
+    if (key === undefined || !(this._keyed || keys || (!this._chain && !maxRate))) return;
     if (m.data === null) this.last.delete(key);
     else this.last.set(key, m);
   }

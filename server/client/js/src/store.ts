@@ -1,5 +1,5 @@
 import type { Options, Positions } from "./api.js";
-import type { Member } from "./room.js";
+import { sound, type Member } from "./room.js";
 
 /** How many rooms have their positions stored. */
 const STORED = 1000;
@@ -15,7 +15,8 @@ export class Store {
   }
 
   _read(): void {
-    this._left = JSON.parse(this._options.storage?.getItem(this._key) ?? "{}");
+    const all = JSON.parse(this._options.storage?.getItem(this._key) ?? "{}");
+    for (const name in all) if (sound(all[name])) this._left[name] = all[name];
   }
 
   /** Returns where the room stood, once. */
@@ -29,7 +30,7 @@ export class Store {
   _write(members: Iterable<Member>): void {
     const all = { ...this._left };
     for (const m of members) {
-      if (m._at.epoch && !m._keyed && !m._options.load) all[m.name] = m._at;
+      if (m._at.epoch && !m._keyed && !m._of._options.load) all[m.name] = m._at;
     }
     const text = JSON.stringify(Object.fromEntries(Object.entries(all).slice(-STORED)));
     this._options.storage!.setItem(this._key, text);

@@ -68,7 +68,7 @@ const shadow = "const { setTimeout, clearTimeout, performance, Math } = globalTh
 const bundle = shadow + readFileSync(process.argv[2], "utf8");
 const { connect } = await import(`data:text/javascript,${encodeURIComponent(bundle)}`);
 
-let tape, why, token, loads, options;
+let tape, why, token, loads, options, loaded;
 let rooms = {};
 const store = {};
 const storage = { getItem: (key) => store[key] ?? null, setItem: (key, value) => { store[key] = value; } };
@@ -120,16 +120,20 @@ const commands = {
     Object.assign(store, kept); // closing saves too, and a page is not asked
     begin();
   },
-  room({ name, load, ...more }) {
+  room({ name, load, slow, ...more }) {
     loads = load ?? loads;
     const asked = async () => {
+      if (slow) await new Promise((done) => { loaded = done; });
       if (!loads.length) throw new Error("the database is away");
       return loads.length > 1 ? loads.shift() : loads[0];
     };
     rooms[name] = tape.room(name, load ? { ...more, load: asked } : more);
   },
-  leave: (name) => rooms[name].leave(),
-  call({ method, params }) {
+  loaded: () => loaded(),
+  leave(names) { for (const name of [names].flat()) (rooms[name] ?? find(name)).leave(); },
+  call({ method, params, made }) {
+    if (made === "endless") (params = {}).inside = params;
+    else if (made) params = "x".repeat(made);
     const of = (what) => say({ saw: { call: { method, ...what } } });
     tape.call(method, params).then((result) => of({ result }), (e) => of({ code: e.code }));
   },
@@ -161,7 +165,8 @@ const commands = {
       await turn();
     }
   },
-  state: () => ({ is: tape.state, ...why }),
+  state: () => ({ is: tape.state, ...why, timers: timers.length }),
+  rooms: (wildcard) => [...find(wildcard).rooms.keys()],
   last: (room) => Object.fromEntries([...find(room).last].map(([key, m]) => [key, m.data])),
   positions: (room) => find(room).positions,
 };
