@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"tapecast/server/admin"
 	"tapecast/server/registry"
+	"tapecast/server/web"
 )
 
 // probePaths returns the paths that orchestrators and Prometheus ask for.
@@ -21,7 +23,7 @@ func (s *Server) probePaths() *admin.Paths {
 	return p
 }
 
-func (s *Server) adminPort() *admin.Port {
+func (s *Server) adminPort() (*admin.Port, error) {
 	p := s.probePaths()
 	// It asks every loop, and walks all members.
 	p.Get("/connections", admin.NewTurns(s.gate, 1, 10).Guard(s.serveConnections))
@@ -35,7 +37,15 @@ func (s *Server) adminPort() *admin.Port {
 	if s.cfg.Admin.Pprof {
 		p.Pprof(s.gate)
 	}
-	return p.Port(s.gate, "admin.listen", s.adminCertificate.tlsConfig())
+	pages, err := web.New()
+	if err != nil {
+		return nil, fmt.Errorf("BUG: %w", err)
+	}
+	readers := admin.NewTurns(s.gate, 4, 0) // a page is rendered when it is asked for
+	for _, page := range pages {
+		p.Get(page.Path, readers.Guard(page.Serve))
+	}
+	return p.Port(s.gate, "admin.listen", s.adminCertificate.tlsConfig()), nil
 }
 
 func (s *Server) writeAdminMetrics(m metricWriter) {

@@ -103,7 +103,7 @@ func TestAdminRefuses(t *testing.T) {
 	}
 	f("GET", "/", 404,
 		`{"error":"/ does not exist on this port, which has /health /livez /readyz /metrics /connections /publish `+
-			`/disconnect"}`)
+			`/disconnect /docs/ /docs/guide/ /llms.txt /openapi.json /asyncapi.json /docs/asyncapi"}`)
 	f("GET", "/ws", 404, `"error"`)
 	f("GET", "/debug/pprof/", 404, `"error"`)
 	f("POST", "/debug/append", 404, `"error"`)

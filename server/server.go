@@ -127,8 +127,9 @@ func (s *Server) layAdmin() (err error) {
 		return err
 	}
 	s.scrapes = admin.NewTurns(s.gate, 1, 3) // a look asks every loop
-	s.admin, s.probes = s.adminPort(), s.probePaths().Port(s.gate, "admin.probes", nil)
-	return nil
+	s.probes = s.probePaths().Port(s.gate, "admin.probes", nil)
+	s.admin, err = s.adminPort()
+	return err
 }
 
 // Start opens the internal port first, so that it answers while the rest starts, and the public
