@@ -32,6 +32,7 @@ type client struct {
 	replies   map[string]reply
 	methods   map[string]string // of requests, by id
 	sums      bool              // keep checksums of the data, not the data
+	heard     func([]byte)      // gets each message; nil: nobody does
 	deflate   bool              // permessage-deflate was agreed on
 	small     int               // messages that came deflated
 	bare      [][]byte
@@ -109,6 +110,9 @@ func (c *client) read(br *bufio.Reader) {
 		default:
 			if message = appendTo(message, p); h.Fin {
 				m := message
+				if c.heard != nil {
+					c.heard(m)
+				}
 				c.update(func() { c.take(m) })
 				message = nil
 			}

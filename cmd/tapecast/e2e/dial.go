@@ -29,6 +29,7 @@ type dialing struct {
 	to           string        // another address than the gateway's, such as a proxy's
 	within       time.Duration // for the handshake; 0: patience
 	inside       *namespace    // a network of its own; nil: the machine's
+	heard        func([]byte)  // gets each message, before it is taken apart; nil: nobody does
 	secure       *tls.Config   // wss; nil: ws
 }
 
@@ -83,6 +84,7 @@ func tryDial(t testing.TB, g *gateway, d dialing) (*client, error) {
 		br = bufio.NewReaderSize(conn, 32<<10)
 	}
 	c := &client{t: t, name: conn.LocalAddr().String(), conn: conn, sums: d.sums, deflate: len(agreed.Extensions) > 0,
+		heard:   d.heard,
 		rooms:   map[string]*room{},
 		replies: map[string]reply{}, methods: map[string]string{}}
 	c.news.L = &c.mu
