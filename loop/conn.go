@@ -120,6 +120,9 @@ const (
 	fJudged              // the handler's Open has seen it, so Closed must
 	fHeld                // it joins or leaves rooms in steps: nothing is cut from its rooms meanwhile
 	fTimeOfDay           // its timer goes by the wall clock
+	fMetered             // it has a meter
+	fResting             // it was sent too much: nothing is cut from its rooms until the meter's time
+	fBehind              // what it is sent of rooms comes late since it has rested
 )
 
 func (c *Conn) is(f flags) bool { return c.flags&f != 0 }
@@ -129,6 +132,7 @@ type extras struct {
 	members   map[*rooms.Sub]*member.Extra // of members that have one
 	wildcards []*wildcard
 	index     map[string]int32 // members by room, if there are many
+	meter     *meter           // of what it is sent; nil: there is no limit
 }
 
 func (c *Conn) extrasOf() *extras {
@@ -140,7 +144,7 @@ func (c *Conn) extrasOf() *extras {
 
 // tidy frees extras that are empty.
 func (c *Conn) tidy() {
-	if x := c.extras; x != nil && len(x.members) == 0 && len(x.wildcards) == 0 && x.index == nil {
+	if x := c.extras; x != nil && len(x.members) == 0 && len(x.wildcards) == 0 && x.index == nil && x.meter == nil {
 		c.extras = nil
 	}
 }

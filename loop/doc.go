@@ -65,6 +65,11 @@
 // nothing, others may take the memory of the part back (takeBack). The member then keeps its
 // position and asks again later.
 //
+// A connection may have a limit of bytes a second (meter.go, Config.BytesPerSecond). When it is used up,
+// visits leave the rooms alone until a tick at which a tenth of a second's worth may be sent again. The
+// cursors stay, so that what becomes of members that lag is up to their class, as if the client did not
+// read. The others pay nothing for it: a visit looks at their flags anyway.
+//
 // permessage-deflate is without context takeover in both directions, so a connection holds nothing
 // for it. Deflated frames lie on the tapes, and a client's messages are inflated on the poller's
 // goroutine (package wsread).

@@ -52,7 +52,14 @@ type Config struct {
 	// SnapshotSent is called on a loop with the bytes that such a member was sent, from time to
 	// time and at the end. It must not block. Nil: they are not counted.
 	SnapshotSent func(c *Conn, room string, n int64)
-	Log          *slog.Logger
+	// BytesPerSecond returns how many bytes a second a connection may be sent over a longer time, and as
+	// many at once. 0: any number. It is called on a loop when the connection authenticates and at
+	// Conn.Measure, and must not block. Nil: there is no limit.
+	BytesPerSecond func(c *Conn) int64
+	// Metered is called on a loop when messages of a connection's rooms wait because of that, once a
+	// second at most. It must not block. Nil: it is not called.
+	Metered func(c *Conn)
+	Log     *slog.Logger
 
 	// MaxHead bounds an upgrade request, in bytes. A longer one is refused with 431. Zero means 16
 	// KiB.
@@ -149,6 +156,12 @@ func (c *Config) defaults() {
 	}
 	if c.SnapshotSent == nil {
 		c.SnapshotSent = func(*Conn, string, int64) {}
+	}
+	if c.BytesPerSecond == nil {
+		c.BytesPerSecond = func(*Conn) int64 { return 0 }
+	}
+	if c.Metered == nil {
+		c.Metered = func(*Conn) {}
 	}
 	if c.Limited == nil {
 		c.Limited = func(Limit, netip.AddrPort) {}

@@ -21,6 +21,7 @@ const (
 	evGone                      // the descriptor is closed
 	evTimer                     // tick, mark
 	evAuthenticated             // mark
+	evMeasure                   // the limit of bytes a second may have changed
 	evJoin                      // arg: *joining
 	evJoined                    // arg: *joining, answered
 	evFound                     // arg: *rooms.Found

@@ -96,6 +96,7 @@ func (f *life) authenticated(c *Conn, positions bool) {
 		c.pingAt = l.pings.first()
 	}
 	l.timers.schedule(c)
+	l.measure(c)
 }
 
 // reply sends whole frames after those that already wait.

@@ -241,6 +241,8 @@ func (l *Loop) handle(e *event) {
 		l.timers.schedule(c)
 	case evAuthenticated:
 		l.life.authenticated(c, e.mark == markPositions)
+	case evMeasure:
+		l.measure(c)
 	case evJoin, evLeave:
 		l.membersAsked(e)
 	case evLeaveOn:

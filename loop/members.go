@@ -320,4 +320,5 @@ func (c *Conn) leaveAll() {
 		}
 	}
 	c.members, c.extras = nil, nil
+	c.unmeter()
 }

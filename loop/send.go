@@ -73,8 +73,13 @@ func (s *sender) visit(c *Conn, most int) {
 	if c.state == stNew || c.holds() {
 		return
 	}
-	if c.state == stOpen && !c.is(fHeld) {
-		s.gather(c, most)
+	if c.state == stOpen && !c.is(fHeld|fResting) {
+		if c.is(fMetered) {
+			most = s.loop.metered(c, most)
+		}
+		if most > 0 {
+			s.gather(c, most)
+		}
 	}
 	if o := c.out; o != nil {
 		s.front(o)
@@ -90,8 +95,12 @@ func (s *sender) visit(c *Conn, most int) {
 	}
 	more := s.more
 	s.reset()
-	if more && c.state == stOpen && !c.is(fBlocked) {
+	switch {
+	case c.is(fBlocked) || c.state != stOpen:
+	case more:
 		s.loop.ready.add(c)
+	case !c.is(fResting):
+		c.flags &^= fBehind
 	}
 }
 
@@ -120,6 +129,9 @@ func (s *sender) push(c *Conn) {
 		n = 0
 	}
 	l.stats.Bytes += uint64(n)
+	if c.is(fMetered) {
+		c.extras.meter.spend(n, l.looked)
+	}
 	c.flags |= fSent
 	total := n
 	if c.out != nil {
@@ -170,7 +182,7 @@ func (s *sender) advance(c *Conn, n int) int {
 			k := min(n, len(p.Bytes))
 			frames, rest := l.rules.Sent(m, &run.cut, p, left == 1, k)
 			l.stats.Frames += uint64(frames)
-			if frames > 0 && run.cut.Fresh() {
+			if frames > 0 && run.cut.Fresh() && !c.is(fBehind) {
 				l.stats.aged(l.wall, m.Room(), p, frames)
 			}
 			n -= k

@@ -48,6 +48,9 @@ func (t *timers) schedule(c *Conn) {
 			due = at
 		}
 	}
+	if c.is(fResting) && (due == 0 || c.extras.meter.until < due) {
+		due = c.extras.meter.until
+	}
 	if due == 0 || c.state == stGone && c.deadline == 0 {
 		t.wheel.remove(c)
 		return
@@ -95,6 +98,9 @@ func (t *timers) fire(c *Conn) {
 	}
 	if due(&c.pingAt) && c.state == stOpen {
 		l.pings.send(c)
+	}
+	if c.is(fResting) && due(&c.extras.meter.until) {
+		l.awaken(c)
 	}
 	t.schedule(c)
 }

@@ -99,7 +99,7 @@ func (w *lagWalk) passes(l *Loop, end time.Time) bool {
 // look counts the member if it lacks something. It returns false if it does not.
 func (w *lagWalk) look(c *Conn, t *member.Member) bool {
 	r := t.Room()
-	if x := c.extra(t); t.At() >= r.Head() || x != nil && x.Late() {
+	if x := c.extra(t); t.At() >= r.Head() || x != nil && x.Late() || c.is(fBehind) {
 		return false
 	}
 	_, pieces, lagged := r.Cut(t.At(), math.MaxInt, w.pieces[:0])

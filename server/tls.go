@@ -101,15 +101,28 @@ func (s *Server) ReloadKeys(fresh *config.Config) error {
 }
 
 // ReloadTiers takes limits.tiers, and the limits of accounts without a tier, from a configuration
-// that Load has checked. Clients that are connected have them from their next request on.
+// that Load has checked. Clients that are connected have them from their next request on, and
+// limits.bytes_per_second at once. It waits for that, roundWait at most.
 func (s *Server) ReloadTiers(fresh *config.Config) error {
 	if err := s.limit.SetTiers(&fresh.Limits); err != nil {
 		return err
 	}
+	s.measure()
 	if n := len(fresh.Limits.Tiers); n > 0 {
 		s.log.Info("tiers reloaded", "tiers", n)
 	}
 	return nil
+}
+
+// measure has all connections take their limits.bytes_per_second again.
+func (s *Server) measure() {
+	e := s.engine.Load()
+	if e == nil {
+		return // nobody is connected
+	}
+	if late := e.Measure(roundWait); len(late) > 0 {
+		s.log.Warn("some loops have not taken the bytes per second of all connections yet; they go on", "loops", late)
+	}
 }
 
 // ReloadAdmin loads the internal port's certificate and token of a configuration that Load has

@@ -30,6 +30,8 @@ type Tier struct {
 	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
 	// RoomsPerWildcard is as in Limits.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+	// BytesPerSecond is as in Limits.
+	BytesPerSecond Size `koanf:"bytes_per_second"`
 }
 
 const (
@@ -37,6 +39,9 @@ const (
 	MaxTiers = 127
 	// MaxTierName is the longest name of a tier, in bytes.
 	MaxTierName = 64
+
+	// minBytes is the least limits.bytes_per_second.
+	minBytes = 1 << 10
 )
 
 // Untiered returns the limits of accounts whose token names no tier.
@@ -60,27 +65,35 @@ func fieldsByKey(v reflect.Value) map[string]reflect.Value {
 // completeLimits sets the limits whose defaults depend on others.
 func (c *collector) completeLimits(cfg *Config) {
 	l := &cfg.Limits
-	roomsPerUser := func(path string, n, most int) int {
-		switch {
-		case c.isSet(path + ".rooms_per_user"):
-			return most
-		case n == 0 || most == 0:
-			return 0
-		}
-		return max(most, n) // what one connection may have is no surprise
-	}
-	l.RoomsPerUser = roomsPerUser("limits", l.RoomsPerConnection, l.RoomsPerUser)
+	l.RoomsPerUser = c.roomsPerUser("limits", l.RoomsPerConnection, l.RoomsPerUser)
 	for name, t := range l.Tiers {
-		path := "limits.tiers." + name
-		from := fieldsByKey(reflect.ValueOf(l).Elem())
-		for key, f := range fieldsByKey(reflect.ValueOf(&t).Elem()) {
-			if !c.isSet(path + "." + key) {
-				f.Set(from[key])
-			}
-		}
-		t.RoomsPerUser = roomsPerUser(path, t.RoomsPerConnection, t.RoomsPerUser)
+		c.completeTier(l, tierPath(name), &t)
 		l.Tiers[name] = t
 	}
+}
+
+func tierPath(name string) string { return "limits.tiers." + name }
+
+// completeTier sets what a row does not set to what accounts without a tier have.
+func (c *collector) completeTier(l *Limits, path string, t *Tier) {
+	from := fieldsByKey(reflect.ValueOf(l).Elem())
+	for key, f := range fieldsByKey(reflect.ValueOf(t).Elem()) {
+		if !c.isSet(path + "." + key) {
+			f.Set(from[key])
+		}
+	}
+	t.RoomsPerUser = c.roomsPerUser(path, t.RoomsPerConnection, t.RoomsPerUser)
+}
+
+// roomsPerUser returns the rooms of a user, most unless that was not set. n is those of a connection.
+func (c *collector) roomsPerUser(path string, n, most int) int {
+	switch {
+	case c.isSet(path + ".rooms_per_user"):
+		return most
+	case n == 0 || most == 0:
+		return 0
+	}
+	return max(most, n) // what one connection may have is no surprise
 }
 
 func (c *collector) checkTiers(cfg *Config) {
@@ -98,7 +111,7 @@ func (c *collector) checkTiers(cfg *Config) {
 		return // the tiers would repeat it
 	}
 	for name, t := range l.Tiers {
-		path := "limits.tiers." + name
+		path := tierPath(name)
 		if name == "" || len(name) > MaxTierName {
 			c.add(path, "the name of a tier has 1 to 64 bytes", "rename it, and the value of the claim")
 		}
@@ -126,6 +139,10 @@ func (c *collector) checkTier(cfg *Config, path string, t Tier) {
 		c.add(path+".rooms_per_wildcard",
 			fmt.Sprintf("%d can never be reached: %s.rooms_per_connection is %d", n, path, most),
 			"set %d or less, or %s.rooms_per_connection to more", most, path)
+	}
+	if n := t.BytesPerSecond; n > 0 && n < minBytes {
+		c.add(path+".bytes_per_second", fmt.Sprintf("%s is less than %s, and some messages alone are longer", n,
+			Size(minBytes)), "set %s or more, or 0 for no limit", Size(minBytes))
 	}
 	for key, most := range map[string]int{
 		path + ".rooms_per_connection": t.RoomsPerConnection, path + ".rooms_per_user": t.RoomsPerUser,

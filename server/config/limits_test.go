@@ -46,6 +46,9 @@ func TestTiers(t *testing.T) {
 		`c.yaml:1: limits.tiers.pro.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to `+
 			`allow none`,
 		`c.yaml:1: limits.tiers.pro.rooms_per_user: 3 is less than the 7 rooms of auto_join; set 7 or more`)
+	f("limits: {bytes_per_second: 100KiB, tiers: {pro: {bytes_per_second: 1023}, basic: {bytes_per_second: 0}}}",
+		`c.yaml:1: limits.tiers.pro.bytes_per_second: 1023 is less than 1KiB, and some messages alone are longer; set `+
+			`1KiB or more, or 0 for no limit`)
 	f("limits: {tiers: {pro: {request_burst: 49, messages_per_second: -1}}}",
 		`c.yaml:1: limits.tiers.pro.messages_per_second: cannot take -1; write a number, such as 50 or 0.5`,
 		`c.yaml:1: limits.tiers.pro.request_burst: 49 is less than the 50 that a token costs; set 50 or more, or `+

@@ -12,7 +12,7 @@
 //
 // Limits of a user and of its connections are in rows, one for each tier (Row, SetTiers). A session
 // holds the number of its tier and takes the row for each request, so that a row that is replaced
-// holds at once.
+// holds at once. Only BytesPerSecond is kept by the loop (loop.Engine.Measure).
 //
 // A new limit needs a Kind, its name, and code that hits it. That code is here if the limit is on
 // what a user, an address or a request costs, and in package loop (gate.go, pace.go, input.go,

@@ -64,6 +64,7 @@ const (
 	AddressConnects
 	AnonymousAll
 	AnonymousAddress
+	Bytes
 	Kinds // how many there are
 )
 
@@ -83,15 +84,19 @@ func (k Kind) String() string {
 		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming", "rooms_per_user",
 		"connects_per_second", "connects_per_address",
 		"anonymous_connections", "anonymous_connections_per_address",
+		"bytes_per_second",
 	}[k]
 }
 
-// Sheds reports whether the limit turns clients away, and not just requests for more than any gets.
+// Sheds reports whether the limit turns clients away, and not just requests for more than any gets, or
+// messages that come later.
 func (k Kind) Sheds() bool {
 	switch k {
 	case Rooms, UserRooms, Wildcards, WildcardRooms, EmptyRooms:
 		return false
 	case Closing: // they are being closed anyway
+		return false
+	case Bytes: // what an account has paid for: no trouble of the node's
 		return false
 	}
 	return true

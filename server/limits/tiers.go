@@ -17,6 +17,8 @@ type Tier uint8
 type Row struct {
 	// ConnectionsPerUser and the others are as in config.Limits.
 	ConnectionsPerUser, RoomsPerConnection, RoomsPerUser, Wildcards, RoomsPerWildcard int
+	// BytesPerSecond is as in config.Limits too.
+	BytesPerSecond int64
 
 	messages   pace
 	conn, user budget
@@ -39,8 +41,9 @@ func newRow(t config.Tier) *Row {
 	r := &Row{
 		ConnectionsPerUser: t.ConnectionsPerUser, RoomsPerConnection: t.RoomsPerConnection,
 		RoomsPerUser: t.RoomsPerUser, Wildcards: t.WildcardsPerConnection, RoomsPerWildcard: t.RoomsPerWildcard,
-		messages: newPace(t.MessagesPerSecond, t.Burst),
-		conn:     budget{newPace(t.RequestCost, t.RequestBurst), bytesPace(float64(t.SnapshotBytes))},
+		BytesPerSecond: int64(t.BytesPerSecond),
+		messages:       newPace(t.MessagesPerSecond, t.Burst),
+		conn:           budget{newPace(t.RequestCost, t.RequestBurst), bytesPace(float64(t.SnapshotBytes))},
 	}
 	if n := t.UserBudgets; n > 0 {
 		burst := int(min(float64(t.RequestBurst)*n, 1<<30)) // newPace takes less

@@ -205,9 +205,10 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 	same, open := s.user == id.User, s.phase != phClosed
 	var at time.Time
 	var why error
+	tiered := false
 	if same && open {
 		if why = h.judgeLocked(id.User, mark); why == nil {
-			h.setTierLocked(s, tier, now)
+			tiered = h.setTierLocked(s, tier, now)
 			s.renewLocked(id, mark, h.auth.Leeway(), now)
 			changed = setClaimsLocked(c, id)
 			at = s.nextTimerLocked(h.auth.Leeway(), now)
@@ -225,6 +226,9 @@ func (h *Handler) renew(c conn, s *session, q *request, id auth.Identity, now ti
 		return false, false
 	}
 	c.SetTimer(at)
+	if tiered {
+		c.Measure()
+	}
 	if changed {
 		h.noteService(c, id)
 	}

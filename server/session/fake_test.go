@@ -81,6 +81,7 @@ type fakeConn struct {
 	timer     *time.Timer
 	due       time.Time // as SetTimer was told
 	authed    bool
+	measured  int // calls of Measure
 	positions bool
 	in        []string
 	waiting   []func()
@@ -137,6 +138,7 @@ func (c *fakeConn) Pend() bool             { return !c.full }
 func (c *fakeConn) Certificate() *x509.Certificate { return c.cert }
 
 func (c *fakeConn) SetAuthenticated(pos bool) { c.authed, c.positions = true, pos }
+func (c *fakeConn) Measure()                  { c.measured++ }
 func (c *fakeConn) SendText(p []byte)         { c.send(string(p)) }
 func (c *fakeConn) Close(code int, why string) {
 	c.mu.Lock()

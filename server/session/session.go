@@ -27,6 +27,7 @@ type conn interface {
 	SetTimer(time.Time)
 	SetTimeout(time.Duration)
 	SetAuthenticated(positions bool)
+	Measure()
 	Join([]loop.RoomRef, func([]loop.Joined) []byte)
 	Leave([]string, func([]loop.Joined) []byte)
 	List(func([]loop.Joined) []byte)

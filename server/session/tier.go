@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"tapecast/loop"
 	"tapecast/server/auth"
 	"tapecast/server/config"
 	"tapecast/server/jsontext"
@@ -34,12 +35,26 @@ func (h *Handler) tierOf(id auth.Identity) limits.Tier {
 	return tier
 }
 
-// setTierLocked gives a session the tier of its token.
-func (h *Handler) setTierLocked(s *session, tier limits.Tier, now time.Time) {
+// setTierLocked gives a session the tier of its token. other reports whether it had another one.
+func (h *Handler) setTierLocked(s *session, tier limits.Tier, now time.Time) (other bool) {
+	other = tier != s.marks.tier()
 	from := h.limit.Row(s.marks.tier())
 	s.paid = h.limit.Row(tier).Carry(s.paid, from, h.elapsed(now))
 	s.marks.setTier(tier)
+	return other
 }
+
+// BytesPerSecond returns how many bytes a second a connection may be sent. 0: any number. It runs on loops.
+func (h *Handler) BytesPerSecond(c *loop.Conn) int64 {
+	s := sessionOf(c)
+	if s == nil {
+		return 0
+	}
+	return h.row(s).BytesPerSecond
+}
+
+// Metered counts that messages of a connection's rooms wait because of that. It runs on loops.
+func (h *Handler) Metered(c *loop.Conn) { h.overLimit(c, limits.Bytes, h.user(c)) }
 
 // client returns who pays for what a connection causes: a client without a user pays with those of its
 // address.

@@ -165,7 +165,12 @@ func TestTiersReload(t *testing.T) {
 		"max": func(t *config.Tier) { t.RoomsPerConnection = 5 }})
 	joins(true)
 	joins(false)
-	c.says(`{"method":"authenticate","params":{"token":"` + tieredToken(t, "42", "max") + `"},"id":7}`)
+	for range 2 { // the loop is told of another tier, once
+		c.says(`{"method":"authenticate","params":{"token":"` + tieredToken(t, "42", "max") + `"},"id":7}`)
+		if c.measured != 1 {
+			t.Errorf("it is measured again %d times", c.measured)
+		}
+	}
 	joins(true)
 	joins(false)
 	h.closed(c, 1000)

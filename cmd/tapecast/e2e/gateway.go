@@ -37,6 +37,7 @@ type gateway struct {
 	admin  string
 	exited chan struct{}
 	clock  *clock // nil: nobody has set it
+	yaml   string // the configuration of the start, once it was changed
 
 	mu     sync.Mutex
 	log    []logLine

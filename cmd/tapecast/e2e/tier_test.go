@@ -25,25 +25,49 @@ ingest:
     - {topic: trades, rooms: ["trades:{s}"], type: trade_update}
 `
 
+// tierToken is a token that names an account's tier.
+func tierToken(t testing.TB, user, tier string) string {
+	t.Helper()
+	claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "tier": tier}
+	s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// reloadWith has a gateway read its configuration again in which a text was replaced, and waits for what it
+// says. Each time the text of the start is changed.
+func (g *gateway) reloadWith(from, to, said string) {
+	g.t.Helper()
+	file := g.cmd.Args[len(g.cmd.Args)-1]
+	if g.yaml == "" {
+		old, err := os.ReadFile(file)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		g.yaml = string(old)
+	}
+	fresh := strings.Replace(g.yaml, from, to, 1)
+	if err := os.WriteFile(file, []byte(fresh), 0o600); err != nil || fresh == g.yaml {
+		g.t.Fatalf("cannot change the configuration: %v", err)
+	}
+	was := g.saidTimes(said)
+	g.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(g.t, patience, "a log line "+said, func() bool { return g.saidTimes(said) > was })
+}
+
 // TestTiers: accounts have the limits of the tier that their tokens name, over all connections. SIGHUP
 // changes them for clients that are connected, and one with faults changes nothing.
 func TestTiers(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	g := start(t, config(k, tierConfig))
-	token := func(user, tier string) string {
-		claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "tier": tier}
-		s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
 	// enters connects an account until it is refused, and returns those that were let in.
 	enters := func(user, tier string, want int) (in []*client) {
 		t.Helper()
 		for {
-			c := dial(t, g, dialing{query: "?token=" + token(user, tier)})
+			c := dial(t, g, dialing{query: "?token=" + tierToken(t, user, tier)})
 			c.await("an answer", func() bool { return len(c.notices) > 0 || c.closed })
 			if c.closed {
 				if c.code != 4129 {
@@ -84,20 +108,7 @@ func TestTiers(t *testing.T) {
 	if n := g.metric("tapecast_unknown_tiers_total"); n != 3 {
 		t.Errorf("%v unknown tiers are counted", n)
 	}
-	file := g.cmd.Args[len(g.cmd.Args)-1]
-	old, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reload := func(from, to, said string) {
-		t.Helper()
-		fresh := strings.Replace(string(old), from, to, 1)
-		if err := os.WriteFile(file, []byte(fresh), 0o600); err != nil || fresh == string(old) {
-			t.Fatalf("cannot change the configuration: %v", err)
-		}
-		g.cmd.Process.Signal(syscall.SIGHUP)
-		g.waitLog(patience, said, nil)
-	}
+	reload := func(from, to, said string) { t.Helper(); g.reloadWith(from, to, said) }
 	reload("basic: {", "basic: {burst: 0, ", "cannot reload: the configuration has faults")
 	joins(all[1], 5)
 	reload("pro: {connections_per_user: 4, rooms_per_connection: 5", "pro: {connections_per_user: 6, "+
