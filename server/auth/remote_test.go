@@ -17,6 +17,7 @@ import (
 	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 
+	"tapecast/rooms/testwait"
 	"tapecast/server/auth/verify"
 	"tapecast/server/config"
 )
@@ -135,9 +136,10 @@ func TestServiceAlone(t *testing.T) {
 	for n := range 10 {
 		checked(t, a, fmt.Sprint("senseless", n))
 	}
-	if usable, detail := a.Health(); !usable || !strings.Contains(detail, "as in all of its last answers") {
-		t.Errorf("%v, %s", usable, detail)
-	}
+	testwait.Until(t, testwait.Patience, "health tells of answers without a user", func() bool {
+		usable, detail := a.Health()
+		return usable && strings.Contains(detail, "as in all of its last answers")
+	})
 	refused := a.Refused()
 	s.set("", http.StatusServiceUnavailable)
 	f("away", "", 0, 1, ErrAway)
@@ -154,10 +156,6 @@ func TestServiceAlone(t *testing.T) {
 	if usable, detail := a.Health(); !usable || !strings.Contains(detail, "auth.verify: it answers with status 503") ||
 		!strings.Contains(detail, "breaker ") {
 		t.Errorf("%v, %s", usable, detail)
-	}
-	if err := a.Reload(&config.Auth{Verify: config.Verify{URL: "https://a"}}); err == nil ||
-		!strings.Contains(err.Error(), "auth.verify cannot be changed") {
-		t.Error(err)
 	}
 }
 

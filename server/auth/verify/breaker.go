@@ -24,18 +24,22 @@ const (
 	// a call that hangs and openFor take less than 10 s.
 	openFor  = 2 * time.Second
 	tryAfter = 50 * time.Millisecond
-	// senselessFor is how long answers that name no user are told of, if no other answer comes.
+	// senselessFor is how long answers that say nothing of a token are told of, if no other answer comes.
 	senselessFor = 30 * time.Second
 )
 
 // row counts what went wrong in a row.
 type row struct{ late, all atomic.Int32 }
 
-// sense is how many answers in a row named no user, when the last one came, and what it lacked.
+// sense is how many answers in a row said nothing of a token: they named no user, or complained of the
+// request's form. Each may be the fault of its token, which a stranger has made up. So health tells of them
+// once the token that was answered last is answered so too (doubt).
 type sense struct {
-	row int
-	at  time.Time
-	why error
+	row       int
+	since, at time.Time // when the first and the last one came
+	why       error     // what was wrong with the last one
+	tried     time.Time // when that token was last tried
+	sure      bool      // it was answered so
 }
 
 func (s *Service) newBreaker() *gobreaker.CircuitBreaker[Answer] {
@@ -147,26 +151,57 @@ func (s *Service) note(token string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why = err; err == nil {
-		s.sense.row = 0
+		s.sense = sense{tried: s.sense.tried}
 		s.answered = token
 		s.accepted = s.accepted || accepted
 	}
 }
 
-// senseless keeps an answer that names no user.
+// senseless keeps an answer that says nothing of its token.
 func (s *Service) senseless(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sense.row, s.sense.at, s.sense.why = s.sense.row+1, time.Now(), err
+	is, now := &s.sense, time.Now()
+	if is.row == 0 || now.Sub(is.at) > senselessFor {
+		*is = sense{since: now, tried: is.tried}
+	}
+	is.row, is.at, is.why = is.row+1, now, err
+	if is.row >= maxRow && s.answered != "" && now.Sub(is.tried) >= openFor {
+		is.tried = now
+		select {
+		case s.doubted <- struct{}{}:
+		default:
+		}
+	}
 }
 
-// nonsenseLocked returns what is wrong with the service's answers, though it answers. One may be a
-// stranger's token. But as many in a row as open the breaker are told of, as long as there are any.
+// doubt asks again about the token that was answered last. A stranger cannot make the service answer that
+// one otherwise.
+func (s *Service) doubt(ctx context.Context) {
+	s.mu.Lock()
+	token := s.answered
+	s.mu.Unlock()
+	if s.Open() {
+		return
+	}
+	_, err := s.through(ctx, token)
+	if _, odd := errors.AsType[oddError](err); odd && ctx.Err() == nil {
+		s.mu.Lock()
+		s.sense.sure = s.sense.row >= maxRow
+		s.mu.Unlock()
+	}
+}
+
+// nonsenseLocked returns what is wrong with the service's answers, though it answers. As many in a row as
+// open the breaker are told of, as long as there are any, if a token that is no stranger's has one. Where
+// none was ever answered they have to last, since one stranger may have sent them all.
 func (s *Service) nonsenseLocked() error {
-	if s.sense.row < maxRow || time.Since(s.sense.at) > senselessFor {
+	is := &s.sense
+	lasts := s.answered == "" && is.at.Sub(is.since) >= window
+	if is.row < maxRow || time.Since(is.at) > senselessFor || !is.sure && !lasts {
 		return nil
 	}
-	return s.sense.why
+	return is.why
 }
 
 // everAnswered reports whether a token was accepted once.

@@ -8,7 +8,9 @@
 // refused too. Everything else means that it cannot be checked now (ErrAway), and never that it is
 // bad. A breaker opens when the service fails (breaker.go), and nobody waits while it is open. After
 // openFor it is half-open: Run sends the last token that was answered once more, so that recovery
-// needs no client. Refusals are answers, not failures.
+// needs no client. Refusals are answers, not failures. An answer that says nothing of a token opens no
+// breaker: its token may be made up. After maxRow in a row Run asks again about a token that was answered
+// before, and health tells of them if that one gets no better answer.
 //
 // Check returns at once and may be called by any goroutine. It starts a goroutine for a call, which
 // calls those that wait, one after the other. They must not block. Run ends them: when its context

@@ -92,6 +92,9 @@ func (s *Service) fetch(ctx context.Context, token string) (Answer, error) {
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
 		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
+		if token != "" {
+			s.senseless(err)
+		}
 		err = oddError{err}
 	default:
 		if token == "" && status/100 == 2 {

@@ -58,6 +58,7 @@ type Service struct {
 	cfg     Config
 	breaker *gobreaker.CircuitBreaker[Answer]
 	tripped chan struct{}
+	doubted chan struct{}   // its answers may make no sense any more
 	ctx     context.Context // of calls
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -99,7 +100,8 @@ func New(cfg Config) *Service {
 	if cfg.Client == nil {
 		cfg.Client = client()
 	}
-	s := &Service{cfg: cfg, calls: map[string]*call{}, tripped: make(chan struct{}, 1)}
+	s := &Service{cfg: cfg, calls: map[string]*call{}, tripped: make(chan struct{}, 1),
+		doubted: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.breaker = s.newBreaker()
 	return s
@@ -213,7 +215,8 @@ func (s *Service) finish(c *call, answer Answer, err error) {
 	}
 }
 
-// Run tries the service again while the breaker is half-open, until ctx is done. Then it ends what
+// Run tries the service again while the breaker is half-open, or when its answers make no sense, until ctx
+// is done. Then it ends what
 // is under way, and those that wait are told ErrAway.
 func (s *Service) Run(ctx context.Context) {
 	defer s.cfg.Client.CloseIdleConnections()
@@ -227,6 +230,8 @@ func (s *Service) Run(ctx context.Context) {
 			return
 		case <-s.tripped:
 			timer.Reset(openFor + tryAfter)
+		case <-s.doubted:
+			s.doubt(ctx)
 		case <-timer.C:
 			if s.breaker.State() == gobreaker.StateHalfOpen {
 				s.try(ctx)
@@ -265,7 +270,7 @@ type Stats struct {
 	Bytes         int    // that are kept for them
 	Breaker       string // closed, half-open or open
 	Why           error  // why the last call failed; nil: it was answered
-	Nonsense      error  // what is wrong with its last answers; nil: nothing
+	Nonsense      error  // what is wrong with its answers to all; nil: nothing
 }
 
 // Stats returns the figures of this moment.

@@ -24,8 +24,9 @@ type accounts struct {
 	asked, most   atomic.Int64
 	now           atomic.Int64 // calls under way
 	down          atomic.Bool
-	fails         func(n int64) bool // nil: none
-	senseless     atomic.Bool        // its answers name no user
+	fails         func(n int64) bool                                   // nil: none
+	senseless     atomic.Bool                                          // its answers name no user
+	of            func(authorization string) (status int, body string) // nil: as the rest says
 }
 
 func (a *accounts) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -48,6 +49,10 @@ func (a *accounts) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.WriteHeader(http.StatusInternalServerError)
 	case s != 0:
 		w.WriteHeader(int(s))
+	case a.of != nil:
+		status, body := a.of(r.Header.Get("Authorization"))
+		w.WriteHeader(status)
+		io.WriteString(w, body)
 	case a.senseless.Load():
 		io.WriteString(w, `{"data":{}}`)
 	default:
