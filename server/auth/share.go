@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"tapecast/server/auth/shared"
@@ -18,12 +19,39 @@ func newStore(cfg *config.Auth, log *slog.Logger) (*shared.Store, error) {
 	if cfg.Redis.Address == "" {
 		return nil, nil
 	}
-	of, err := cfg.Shared()
+	of, err := sharedOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	of.Keep, of.Log = knownFor, log
+	of.Log = log
 	return shared.New(of)
+}
+
+func sharedOf(cfg *config.Auth) (shared.Config, error) {
+	of, err := cfg.Shared()
+	of.Keep, of.AtOnce = knownFor, verify.MaxCalls
+	return of, err
+}
+
+// reshare takes auth.redis of another configuration. Whether there is one takes a restart.
+func (a *Authenticator) reshare(cfg *config.Auth) error {
+	if a.store == nil || cfg.Redis.Address == "" {
+		return nil
+	}
+	next := *cfg
+	next.Verify, next.Leeway = a.remote, a.leeway // these take a restart
+	of, err := sharedOf(&next)
+	if err != nil {
+		return fmt.Errorf("auth.redis.ca_file: %w", err)
+	}
+	changed, err := a.store.Change(of)
+	if err != nil {
+		return fmt.Errorf("auth.redis: %w", err)
+	}
+	if changed {
+		a.log.Info("auth.redis reloaded: connecting anew", "address", of.Address)
+	}
+	return nil
 }
 
 // look returns what another node was told about a token.

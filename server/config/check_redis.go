@@ -89,5 +89,5 @@ func (a *Auth) Shared() (shared.Config, error) {
 	secure, err := r.tls()
 	return shared.Config{Address: r.Address, User: r.User, Password: string(r.Password), Database: r.Database,
 		TLS: secure, Timeout: r.Timeout, Secret: []byte(r.Secret), Skew: a.Leeway,
-		Scope: strings.Join([]string{v.URL, v.User, v.Claims}, "\n")}, err
+		Scope: strings.Join([]string{v.URL, v.User, v.Claims, v.Issued}, "\n")}, err
 }

@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,8 +16,9 @@ import (
 )
 
 const (
-	// maxConns is how many connections a node has. A look-up takes one for a round trip.
-	maxConns = 32
+	// ownConns is how many connections a node has beside those for look-ups, each of which takes one for a
+	// round trip: one stores, and one tries Redis.
+	ownConns = 2
 	// idleFor is when a connection that nobody needed is closed.
 	idleFor = time.Minute
 	// probe is the key that Run and Try store and read.
@@ -36,11 +38,28 @@ type Config struct {
 	Secret []byte
 	// Scope is what answers depend on besides the token: whom the gateways ask, and for what.
 	Scope string
+	// AtOnce is how many look-ups there are at a time at most, each with a connection. Zero means 1.
+	AtOnce int
 	// Keep is how long an answer may be used. Skew is how much the clocks of nodes may differ.
 	Keep, Skew time.Duration
 	Log        *slog.Logger
 	// Dial connects. Nil: over the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// same reports whether both lead to the same Redis, and to the same entries there.
+func (c *Config) same(other *Config) bool {
+	return c.Address == other.Address && c.User == other.User && c.Password == other.Password &&
+		c.Database == other.Database && sameTLS(c.TLS, other.TLS) && c.Timeout == other.Timeout &&
+		bytes.Equal(c.Secret, other.Secret) && c.Scope == other.Scope && c.AtOnce == other.AtOnce &&
+		c.Keep == other.Keep && c.Skew == other.Skew
+}
+
+func sameTLS(a, b *tls.Config) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.ServerName == b.ServerName && a.MinVersion == b.MinVersion && a.RootCAs.Equal(b.RootCAs)
 }
 
 // mute stops the client from writing to standard error. What it says there its errors say too.
@@ -58,7 +77,7 @@ func (c *Config) client() *redis.Client {
 		Protocol: 2, DisableIdentity: true, // the fewest commands, and no answers that nobody asked for
 		MaxRetries:  -1, // who waits can ask the service instead
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, PoolTimeout: c.Timeout,
-		ContextTimeoutEnabled: true, PoolSize: maxConns, ConnMaxIdleTime: idleFor,
+		ContextTimeoutEnabled: true, PoolSize: max(1, c.AtOnce) + ownConns, ConnMaxIdleTime: idleFor,
 	})
 }
 

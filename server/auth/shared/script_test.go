@@ -25,6 +25,7 @@ type script struct {
 	lives  map[string]time.Duration                    // by key: how long Redis is to keep it
 	says   func(cmd []string) (answer string, is bool) // nil: nothing is special
 	conns  []net.Conn
+	slow   func(cmd []string) // called before each answer, and may wait; nil: nothing is
 }
 
 func newScript(t *testing.T) *script {
@@ -72,6 +73,12 @@ func (s *script) serve(c net.Conn) {
 		cmd, err := readCommand(r)
 		if err != nil {
 			return
+		}
+		s.mu.Lock()
+		slow := s.slow
+		s.mu.Unlock()
+		if slow != nil {
+			slow(cmd)
 		}
 		if _, err := io.WriteString(c, s.answer(cmd)); err != nil {
 			return

@@ -16,8 +16,9 @@ import (
 const (
 	// prefix begins the names of all keys in Redis. An operator may grant a user these alone.
 	prefix = "tapecast:token:"
-	// version is the first byte of an entry. Entries of another one are not read.
-	version = 2
+	// version is the first byte of an entry, and part of what the names of keys are made of. So nodes of
+	// two versions, as during a rolling upgrade, do not come upon each other's entries.
+	version = 3
 	// headSize is the version and the end of an entry, which are not secret but part of its tag.
 	headSize = 1 + 8
 	// overhead is what sealing adds: a nonce of 12 bytes and a tag of 16.
@@ -48,14 +49,17 @@ type Entry struct {
 type sealer struct{ names, entries []byte }
 
 // newSealer derives its keys from the secret. With another scope nothing of it is found or opens.
-func newSealer(secret []byte, scope string) (*sealer, error) {
+func newSealer(secret []byte, scope string) (*sealer, error) { return sealerOf(version, secret, scope) }
+
+func sealerOf(version int, secret []byte, scope string) (*sealer, error) {
 	s := &sealer{}
 	for _, k := range []struct {
 		to  *[]byte
 		use string
 	}{{&s.names, "names"}, {&s.entries, "entries"}} {
 		var err error
-		if *k.to, err = hkdf.Key(sha256.New, secret, nil, "tapecast shared tokens: "+k.use+"\n"+scope, 32); err != nil {
+		label := fmt.Sprintf("tapecast shared tokens, version %d: %s\n%s", version, k.use, scope)
+		if *k.to, err = hkdf.Key(sha256.New, secret, nil, label, 32); err != nil {
 			return nil, fmt.Errorf("cannot make keys of the secret: %w", err)
 		}
 	}

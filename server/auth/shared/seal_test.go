@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -71,6 +72,24 @@ func TestForged(t *testing.T) {
 	}
 	f("longer", s, "token", append(bytes.Clone(b), 0))
 	f("much longer", s, "token", make([]byte, 1<<20))
+}
+
+// TestVersions: nodes of two versions share nothing, and none of them takes the other's entries for forged.
+func TestVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newScript(t)
+		s, stop := node(t, r)
+		defer stop()
+		ready(t, s)
+		next, err := sealerOf(version+1, []byte(secret), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.set(next.name("t"), string(next.seal("t", Entry{User: "42", Until: time.Now().Add(time.Minute)})))
+		if _, found := s.looks("t"); found || s.Stats().Misses != 1 || s.Stats().Forged != 0 {
+			t.Errorf("%v, %+v", found, s.Stats())
+		}
+	})
 }
 
 // FuzzOpen: nothing that Redis holds opens, or breaks anything.

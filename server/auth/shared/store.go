@@ -22,16 +22,21 @@ const (
 
 // Store is what the nodes of a cluster share. doc.go says who may call what.
 type Store struct {
-	cfg           Config
-	seal          *sealer
+	set           atomic.Pointer[settings]
 	reads, writes *breaker
-	renew         atomic.Bool                  // a breaker has opened: what is connected may lead nowhere
+	renew         atomic.Bool                  // what is connected may lead nowhere, or elsewhere
 	client        atomic.Pointer[redis.Client] // nil: Run is not under way
 	puts          chan put
 
 	saidAt atomic.Int64 // when an entry that did not open was last logged, in ms
 
 	hits, misses, skipped, forged, over, stored, lost atomic.Uint64
+}
+
+// settings lead to Redis, and to the entries there. They do not change once made.
+type settings struct {
+	Config
+	seal *sealer
 }
 
 // put is an entry on its way to Redis.
@@ -43,17 +48,40 @@ type put struct {
 
 // New returns a store.
 func New(cfg Config) (*Store, error) {
-	if len(cfg.Secret) < LeastSecret {
-		return nil, errors.New("the secret is too short")
-	}
-	seal, err := newSealer(cfg.Secret, cfg.Scope)
-	if err != nil {
+	s := &Store{puts: make(chan put, maxPuts)}
+	if err := s.use(cfg); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, seal: seal, puts: make(chan put, maxPuts)}
 	s.reads = newBreaker("auth.redis, look-ups", cfg.Log, &s.renew)
 	s.writes = newBreaker("auth.redis, stores", cfg.Log, &s.renew)
 	return s, nil
+}
+
+func (s *Store) use(cfg Config) error {
+	if len(cfg.Secret) < LeastSecret {
+		return errors.New("the secret is too short")
+	}
+	seal, err := newSealer(cfg.Secret, cfg.Scope)
+	if err == nil {
+		s.set.Store(&settings{cfg, seal})
+	}
+	return err
+}
+
+// Change takes another configuration, but for Log and Dial. What is under way with the old one may end
+// without an answer, and Run connects anew within tryEvery. changed is false if it is as it was. After an
+// error the old one stays.
+func (s *Store) Change(cfg Config) (changed bool, err error) {
+	was := s.set.Load()
+	cfg.Log, cfg.Dial = was.Log, was.Dial
+	if was.same(&cfg) {
+		return false, nil
+	}
+	if err := s.use(cfg); err != nil {
+		return false, err
+	}
+	s.renew.Store(true)
+	return true, nil
 }
 
 // Usable reports whether Look asks Redis now.
@@ -61,16 +89,16 @@ func (s *Store) Usable() bool { return s.client.Load() != nil && s.reads.closed(
 
 // Look returns what another node was told about a token. It waits for Config.Timeout at most.
 func (s *Store) Look(ctx context.Context, token string) (e Entry, found bool) {
-	client := s.client.Load()
+	client, set := s.client.Load(), s.set.Load()
 	end, ends := ctx.Deadline()
-	if client == nil || !s.reads.closed() || ends && time.Until(end) < s.cfg.Timeout {
+	if client == nil || !s.reads.closed() || ends && time.Until(end) < set.Timeout {
 		s.skipped.Add(1)
 		return e, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, set.Timeout)
 	defer cancel()
 	text, err := s.reads.do(func() (string, error) {
-		text, err := client.Get(ctx, s.seal.name(token)).Result()
+		text, err := client.Get(ctx, set.seal.name(token)).Result()
 		if redis.HasErrorPrefix(err, "WRONGTYPE") { // somebody else stores there
 			text, err = "?", nil
 		}
@@ -83,8 +111,8 @@ func (s *Store) Look(ctx context.Context, token string) (e Entry, found bool) {
 		s.misses.Add(1)
 		return e, false
 	}
-	if e, err = s.seal.open(token, []byte(text)); err == nil {
-		err = e.good(time.Now(), s.cfg.Keep+s.cfg.Skew)
+	if e, err = set.seal.open(token, []byte(text)); err == nil {
+		err = e.good(time.Now(), set.Keep+set.Skew)
 	}
 	if err != nil {
 		s.say(err)
@@ -103,13 +131,15 @@ func (s *Store) say(err error) {
 	counter.Add(1)
 	now, last := time.Now().UnixMilli(), s.saidAt.Load()
 	if now-last >= saidEvery.Milliseconds() && s.saidAt.CompareAndSwap(last, now) {
-		s.cfg.Log.Warn(text, "address", s.cfg.Address, "error", err, "forged", s.forged.Load(), "over", s.over.Load())
+		set := s.set.Load()
+		set.Log.Warn(text, "address", set.Address, "error", err, "forged", s.forged.Load(), "over", s.over.Load())
 	}
 }
 
 // Put has an answer stored for other nodes. If it cannot be, they ask the service themselves.
 func (s *Store) Put(token string, e Entry) {
-	if most := time.Now().Add(s.cfg.Keep); most.Before(e.Until) {
+	set := s.set.Load()
+	if most := time.Now().Add(set.Keep); most.Before(e.Until) {
 		e.Until = most
 	}
 	if len(e.User)+len(e.Claims) > MaxEntry || s.client.Load() == nil || !s.writes.closed() {
@@ -117,7 +147,7 @@ func (s *Store) Put(token string, e Entry) {
 		return
 	}
 	select {
-	case s.puts <- put{s.seal.name(token), s.seal.seal(token, e), e.Until}:
+	case s.puts <- put{set.seal.name(token), set.seal.seal(token, e), e.Until}:
 	default:
 		s.lost.Add(1)
 	}
@@ -125,7 +155,8 @@ func (s *Store) Put(token string, e Entry) {
 
 // Run stores entries and tries Redis, until ctx is done.
 func (s *Store) Run(ctx context.Context) {
-	s.client.Store(s.cfg.client())
+	s.renew.Store(false)
+	s.client.Store(s.set.Load().client())
 	var writer sync.WaitGroup
 	writer.Go(func() { s.write(ctx) })
 	tick := time.NewTicker(tryEvery)
@@ -141,16 +172,18 @@ func (s *Store) Run(ctx context.Context) {
 	writer.Wait()
 }
 
-// try makes both commands, unless a breaker is open. After it has opened new connections are made.
+// try makes both commands, unless a breaker is open. After it has opened, and after Change, new connections
+// are made.
 func (s *Store) try(ctx context.Context) {
-	client := s.client.Load()
+	client, set := s.client.Load(), s.set.Load()
 	if s.renew.Swap(false) {
 		old := client
-		client = s.cfg.client()
+		set = s.set.Load() // not before renew was read
+		client = set.client()
 		s.client.Store(client)
 		old.Close()
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*s.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*set.Timeout)
 	defer cancel()
 	_, _ = s.reads.do(func() (string, error) { return "", get(ctx, client, probe) }) // they take note
 	_, _ = s.writes.do(func() (string, error) { return client.Set(ctx, probe, "", probeFor).Result() })
@@ -184,7 +217,7 @@ func (s *Store) flush(ctx context.Context, batch []put) {
 	stored := 0
 	client := s.client.Load()
 	if client != nil && s.writes.closed() {
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+		ctx, cancel := context.WithTimeout(ctx, s.set.Load().Timeout)
 		defer cancel()
 		_, _ = s.writes.do(func() (string, error) { // it takes note
 			request := client.Pipeline()

@@ -44,11 +44,11 @@ func TestShared(t *testing.T) {
 		if !found || e.User != "42" || string(e.Claims) != `{"a":1}` || !e.Until.Equal(until) || b.Stats().Hits != 1 {
 			t.Errorf("%+v, %v: %+v", e, found, b.Stats())
 		}
-		if _, lives := r.get(a.seal.name("t")); lives != 30*time.Second {
+		if _, lives := r.get(a.set.Load().seal.name("t")); lives != 30*time.Second {
 			t.Errorf("Redis keeps it for %s", lives)
 		}
 		e, found = b.looks("long")
-		_, lives := r.get(a.seal.name("long"))
+		_, lives := r.get(a.set.Load().seal.name("long"))
 		if !found || time.Until(e.Until) != time.Minute || lives != time.Minute {
 			t.Errorf("%v, it is good for %s, and kept for %s", found, time.Until(e.Until), lives)
 		}
@@ -83,7 +83,7 @@ func TestSharedForged(t *testing.T) {
 		forged, over := uint64(0), uint64(0)
 		f := func(what, value string, isForged bool) {
 			t.Helper()
-			r.set(s.seal.name("t"), value)
+			r.set(s.set.Load().seal.name("t"), value)
 			if isForged {
 				forged++
 			} else {
@@ -96,17 +96,17 @@ func TestSharedForged(t *testing.T) {
 		seal := func(by *sealer, token string, left time.Duration) string {
 			return string(by.seal(token, Entry{User: "1", Until: time.Now().Add(left)}))
 		}
-		good := seal(s.seal, "t", time.Minute)
-		r.set(s.seal.name("t"), good)
+		good := seal(s.set.Load().seal, "t", time.Minute)
+		r.set(s.set.Load().seal.name("t"), good)
 		if e, found := s.looks("t"); !found || e.User != "1" {
 			t.Fatalf("%+v, %v", e, found)
 		}
-		f("another token's", seal(s.seal, "t2", time.Minute), true)
+		f("another token's", seal(s.set.Load().seal, "t2", time.Minute), true)
 		f("another secret's", seal(sealed(t, secret+"x", "a"), "t", time.Minute), true)
 		f("plain text", `{"user":"1"}`, true)
 		f("prolonged", good[:5]+"\xff"+good[6:], true)
-		f("an old one again", seal(s.seal, "t", -time.Millisecond), false)
-		f("one of a clock that is ahead", seal(s.seal, "t", time.Minute+40*time.Second), false)
+		f("an old one again", seal(s.set.Load().seal, "t", -time.Millisecond), false)
+		f("one of a clock that is ahead", seal(s.set.Load().seal, "t", time.Minute+40*time.Second), false)
 		r.say(func(cmd []string) (string, bool) {
 			return "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", cmd[0] == "get"
 		})
@@ -141,7 +141,7 @@ func TestRedisTrouble(t *testing.T) {
 			harm(r)
 			for range 2 * maxRow { // in vain, but for those who find it
 				began := time.Now()
-				if _, found := s.looks("t"); found == reads || time.Since(began) > s.cfg.Timeout {
+				if _, found := s.looks("t"); found == reads || time.Since(began) > s.set.Load().Timeout {
 					t.Errorf("found %v after %s: %+v", found, time.Since(began), s.Stats())
 				}
 			}
@@ -189,7 +189,7 @@ func TestPutsBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Put("early", Entry{User: "1", Until: time.Now().Add(time.Minute)}) // before Run
-	s.client.Store(s.cfg.client())
+	s.client.Store(s.set.Load().client())
 	defer s.client.Load().Close()
 	for i := range maxPuts + 5 {
 		s.Put(fmt.Sprint(i), Entry{User: "1", Until: time.Now().Add(time.Minute)})
@@ -208,7 +208,7 @@ func TestLookTime(t *testing.T) {
 		s, stop := node(t, newScript(t))
 		defer stop()
 		ready(t, s)
-		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout/2)
+		ctx, cancel := context.WithTimeout(context.Background(), s.set.Load().Timeout/2)
 		defer cancel()
 		s.Look(ctx, "t")
 		if is := s.Stats(); is.Skipped != 1 || is.Misses != 0 {
