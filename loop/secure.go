@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -66,11 +67,11 @@ func TuneTLS(c *tls.Config) {
 }
 
 // Certificate returns the certificate that the client has proved to have in the TLS handshake, and
-// that leads to one of Config.TLS.ClientCAs. Nil: there is none. Only the handler's Open and Message
-// may call it.
-func (c *Conn) Certificate() *x509.Certificate {
+// that leads to one of Config.TLS.ClientCAs, and until when it does: intermediate ones may end before it.
+// Nil: there is none. Only the handler's Open and Message may call it.
+func (c *Conn) Certificate() (leaf *x509.Certificate, until time.Time) {
 	if c.secure == nil {
-		return nil
+		return nil, until
 	}
 	return c.secure.Certificate()
 }

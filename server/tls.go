@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tapecast/loop"
 	"tapecast/server/config"
 )
 
@@ -20,16 +21,17 @@ var clientAuths = map[string]tls.ClientAuthType{
 	"optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert,
 }
 
-// certificate is that of a port, and can be replaced while it runs. Any goroutine may use it.
+// certificate is that of a port, and what else TLS goes by there. It can be replaced while the port is open.
+// Any goroutine may use it.
 type certificate struct {
 	log  *slog.Logger
 	key  string      // section of the configuration
 	base *tls.Config // one for all connections: it holds the keys of session tickets
-	pair atomic.Pointer[tls.Certificate]
 
+	current    atomic.Pointer[tls.Config] // what new connections go by: nil until the first load
+	pair       atomic.Pointer[tls.Certificate]
 	clientAuth string                              // of the configuration
-	current    atomic.Pointer[tls.Config]          // base, with the certificates that clients' must lead to
-	clientCAs  atomic.Pointer[[]*x509.Certificate] // those; nil: clients are asked for none
+	clientCAs  atomic.Pointer[[]*x509.Certificate] // what clients' must lead to; nil: they are asked for none
 }
 
 // newCertificate reads the certificate that the configuration names; nil: it names none.
@@ -37,26 +39,32 @@ func newCertificate(key string, cfg *config.TLS, log *slog.Logger) (*certificate
 	if cfg.CertFile == "" {
 		return nil, nil
 	}
-	c := &certificate{log: log, key: key}
+	c := &certificate{log: log, key: key, clientAuth: cfg.ClientAuth}
 	c.base = &tls.Config{
-		MinVersion: cfg.Least(), CipherSuites: cfg.Suites(), ClientAuth: clientAuths[cfg.ClientAuth],
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil },
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil },
 	}
-	if c.clientAuth = cfg.ClientAuth; cfg.AsksClients() {
-		c.base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil }
-	}
+	c.current.Store(&tls.Config{ClientAuth: clientAuths[cfg.ClientAuth], VerifyPeerCertificate: notTooLong})
 	return c, c.load(cfg)
 }
 
-// load replaces the certificate, and those that clients' must lead to, unless the files have a fault.
+// load takes the certificate, the versions and cipher suites for it, and the certificates that those of
+// clients must lead to. What has a fault stays as it was.
 func (c *certificate) load(cfg *config.TLS) error {
+	fresh := c.current.Load().Clone()
+	err := c.loadPair(fresh, cfg)
+	err = errors.Join(err, c.loadClientCAs(fresh, cfg))
+	loop.TuneTLS(fresh)
+	c.current.Store(fresh)
+	return err
+}
+
+func (c *certificate) loadPair(fresh *tls.Config, cfg *config.TLS) error {
 	pair, err := cfg.Pair()
 	if err != nil {
 		return fmt.Errorf("cannot use the certificate of %s: %w", c.key, err)
 	}
-	if err := c.loadClientCAs(cfg); err != nil {
-		return fmt.Errorf("cannot use %s.client_ca_file: %w", c.key, err)
-	}
+	fresh.Certificates = []tls.Certificate{pair}
+	fresh.MinVersion, fresh.CipherSuites = cfg.Least(), cfg.Suites()
 	c.pair.Store(&pair)
 	left := time.Until(pair.Leaf.NotAfter)
 	args := []any{"of", c.key, "names", pair.Leaf.DNSNames,
@@ -81,23 +89,24 @@ func (c *certificate) tlsConfig() *tls.Config {
 
 func (c *certificate) expires() time.Time { return c.pair.Load().Leaf.NotAfter }
 
-// ReloadCertificate loads the certificate of a configuration that Load has checked. After an error
-// the old one stays. Earlier sessions can be resumed. TLS cannot be turned on or off.
+// ReloadCertificate loads the certificate of a configuration that Load has checked, its versions and cipher
+// suites, and the certificates for clients. What has a fault stays as it was. Earlier sessions can be
+// resumed. TLS cannot be turned on or off, and client_auth takes a restart.
 func (s *Server) ReloadCertificate(fresh *config.Config) error {
 	return s.certificate.reload("server.tls", &fresh.Server.TLS)
 }
 
-// ReloadKeys takes the keys for tokens that fresh names, which Load has checked. After an error the
-// old ones stay. Clients that are in stay in.
+// ReloadKeys takes the keys for tokens that fresh names, which Load has checked, and what else must hold of
+// tokens (auth.Authenticator.Reload). What has a fault stays as it was. Clients that are in stay in.
 func (s *Server) ReloadKeys(fresh *config.Config) error {
 	if fresh.Demo() && !fresh.HasKey() {
 		return nil // the demo's own, which never changes
 	}
-	if err := s.auth.Reload(&fresh.Auth); err != nil {
-		return err
+	err := s.auth.Reload(&fresh.Auth)
+	if err == nil {
+		s.log.Info("keys reloaded", "keys", s.auth.Keys())
 	}
-	s.log.Info("keys reloaded", "keys", s.auth.Keys())
-	return nil
+	return err
 }
 
 // ReloadTiers takes limits.tiers, and the limits of accounts without a tier, from a configuration
@@ -141,9 +150,6 @@ func (c *certificate) reload(key string, cfg *config.TLS) error {
 	}
 	if c == nil {
 		return nil
-	}
-	if cfg.ClientAuth != c.clientAuth {
-		return fmt.Errorf("%s.client_auth cannot be changed while the gateway runs: restart it", key)
 	}
 	return c.load(cfg)
 }

@@ -4,35 +4,52 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 
-	"tapecast/loop"
 	"tapecast/server/config"
 )
 
 // loadClientCAs replaces the certificates that those of clients must lead to. A connection that was made
 // with the old ones goes on. A session of TLS is resumed only if its certificate leads to the new ones.
-func (c *certificate) loadClientCAs(cfg *config.TLS) error {
-	if !cfg.AsksClients() {
+// Without a file the old ones stay: to ask nobody takes a restart.
+func (c *certificate) loadClientCAs(fresh *tls.Config, cfg *config.TLS) error {
+	if clientAuths[c.clientAuth] == tls.NoClientCert || cfg.ClientCAFile == "" {
 		return nil
 	}
 	list, err := cfg.ClientCAs()
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot use %s.client_ca_file: %w", c.key, err)
 	}
-	pool := x509.NewCertPool()
+	fresh.ClientCAs = x509.NewCertPool()
 	for _, ca := range list {
-		pool.AddCert(ca)
+		fresh.ClientCAs.AddCert(ca)
 	}
-	fresh := c.base.Clone()
-	fresh.GetConfigForClient, fresh.ClientCAs = nil, pool
-	loop.TuneTLS(fresh)
 	c.clientCAs.Store(&list)
-	c.current.Store(fresh)
-	c.log.Info("certificates for clients loaded", "of", c.key, "mode", cfg.ClientAuth, "certificates", len(list))
+	c.log.Info("certificates for clients loaded", "of", c.key, "mode", c.clientAuth, "certificates", len(list))
+	return nil
+}
+
+// What a client may show. TLS keeps it for as long as the connection lasts.
+const (
+	maxShown      = 8        // certificates: its own and intermediate ones
+	maxShownBytes = 16 << 10 // together
+)
+
+var errShownLong = errors.New("the client shows too many certificates, or too large ones")
+
+// notTooLong refuses more than that.
+func notTooLong(raw [][]byte, _ [][]*x509.Certificate) error {
+	bytes := 0
+	for _, c := range raw {
+		bytes += len(c)
+	}
+	if len(raw) > maxShown || bytes > maxShownBytes {
+		return errShownLong
+	}
 	return nil
 }
 
@@ -47,19 +64,21 @@ const (
 	certUnknownCA
 	certUsage
 	certInvalid
+	certTooLong
 	certEnds // how many there are
 )
 
 // String returns the name of it in figures.
 func (s shownCertificate) String() string {
-	return [...]string{"good", "none", "missing", "expired", "unknown_ca", "usage", "invalid"}[s]
+	return [...]string{"good", "none", "missing", "expired", "unknown_ca", "usage", "invalid", "too_long"}[s]
 }
 
 // why says what is wrong with a certificate, in words for the operator.
 func (s shownCertificate) why() string {
 	return [...]string{"", "", "the client has shown none, and one is required", "it has expired, or is not valid yet",
 		"it does not lead to a certificate of server.tls.client_ca_file", "it is not one for clients (extKeyUsage)",
-		"it is not well formed, or its signature is wrong"}[s]
+		"it is not well formed, or its signature is wrong",
+		fmt.Sprintf("more than %d certificates, or %d bytes, were shown", maxShown, maxShownBytes)}[s]
 }
 
 // shown counts the certificates that clients have shown. Any goroutine may use it.
@@ -98,6 +117,9 @@ func endOf(cert *x509.Certificate, err error) (how shownCertificate, ok bool) {
 		return certGood, true
 	case err == nil:
 		return certNone, true
+	}
+	if errors.Is(err, errShownLong) {
+		return certTooLong, true
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 		// crypto/tls has no types for these.

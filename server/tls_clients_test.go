@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -188,11 +189,30 @@ func TestReloadClientCAs(t *testing.T) {
 		t.Errorf("a bad file is taken: %v", err)
 	}
 	f(others, &tls.Config{}, in, false)
+	if err := os.WriteFile(s.cfg.Server.TLS.KeyFile, []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ca.write(file) // it is taken, whatever else has a fault
 	fresh := *s.cfg
-	fresh.Server.TLS.ClientAuth = "optional"
-	err := s.ReloadCertificate(&fresh)
-	if err == nil || !strings.Contains(err.Error(), "client_auth cannot be changed") {
-		t.Errorf("another mode is taken: %v", err)
+	if err := s.ReloadCertificate(&fresh); err == nil || strings.Contains(err.Error(), "client_ca_file") {
+		t.Errorf("a bad key is taken: %v", err)
+	}
+	f(of, &tls.Config{}, in, false)
+	f(others, &tls.Config{}, unknown, false)
+	for _, mode := range []string{"optional", "none"} { // which takes a restart
+		fresh.Server.TLS = makeCert(t, filepath.Dir(s.cfg.Server.TLS.KeyFile), 2, time.Hour)
+		if fresh.Server.TLS.ClientAuth = mode; mode != "none" {
+			fresh.Server.TLS.ClientCAFile = file
+			other.write(file)
+		}
+		if err := s.ReloadCertificate(&fresh); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+		if keys := s.NeedRestart(&fresh); !slices.Equal(keys, []string{"server.tls.client_auth"}) {
+			t.Errorf("%s: %q take a restart", mode, keys)
+		}
+		f(others, &tls.Config{}, in, false)
+		f(nil, &tls.Config{}, "remote error: tls: ", false)
 	}
 }
 
@@ -221,6 +241,59 @@ func TestCipherPolicy(t *testing.T) {
 	f(func(c *config.TLS) { c.Policy = "modern" }, &tls.Config{}, true)
 	f(func(c *config.TLS) { c.CipherSuites = []string{"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"} }, cbc, true)
 	f(func(c *config.TLS) { c.CipherSuites = []string{"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"} }, gcm, false)
+}
+
+// TestReloadCiphers: SIGHUP takes versions and cipher suites with the certificate that they are for.
+func TestReloadCiphers(t *testing.T) {
+	dir := t.TempDir()
+	s := startServer(t, func(cfg *config.Config) { cfg.Server.TLS = makeCert(t, dir, 1, time.Hour) })
+	cbc := &tls.Config{MaxVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}
+	f := func(change func(*config.TLS), client *tls.Config, ok bool) {
+		t.Helper()
+		fresh := *s.cfg
+		change(&fresh.Server.TLS)
+		if err := s.ReloadCertificate(&fresh); err != nil || len(s.NeedRestart(&fresh)) > 0 {
+			t.Errorf("%v; %q take a restart", err, s.NeedRestart(&fresh))
+		}
+		if text, _ := said(t, s, client, nil); ok != strings.Contains(text, `"auth_required"`) {
+			t.Errorf("%s, want %v", text, ok)
+		}
+	}
+	none := func(*config.TLS) {}
+	f(none, cbc, true)
+	f(func(c *config.TLS) { c.Policy = "intermediate" }, cbc, false)
+	f(none, cbc, true)
+	f(func(c *config.TLS) { c.CipherSuites = []string{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"} }, cbc, false)
+	f(func(c *config.TLS) { c.MinVersion = "1.3" }, cbc, false)
+	f(func(c *config.TLS) { c.MinVersion = "1.3" }, &tls.Config{}, true)
+}
+
+// TestShownLong: a client that shows more certificates than it needs, which would be kept, is refused.
+func TestShownLong(t *testing.T) {
+	ca := newAuthority(t, "ca", time.Hour)
+	s := startServer(t, func(cfg *config.Config) {
+		cfg.Server.TLS = makeCert(t, t.TempDir(), 1, time.Hour)
+		cfg.Server.TLS.ClientAuth, cfg.Server.TLS.ClientCAFile = "optional", ca.file
+	})
+	f := func(more int, size int, ok bool) {
+		t.Helper()
+		cert := *ca.client("42", time.Hour, x509.ExtKeyUsageClientAuth)
+		for range more {
+			c := ca.make(&x509.Certificate{Subject: pkix.Name{CommonName: strings.Repeat("x", size)},
+				NotAfter: time.Now().Add(time.Hour)})
+			cert.Certificate = append(cert.Certificate, c.Certificate[0])
+		}
+		before := s.shownAs(t, "too_long")
+		text, _ := said(t, s, &tls.Config{}, &cert)
+		if n := s.shownAs(t, "too_long") - before; ok != strings.Contains(text, `"auth_required"`) || (n == 0) != ok {
+			t.Errorf("%d more of %d bytes: %s; %d are counted", more, size, text, n)
+		}
+	}
+	f(0, 0, true)
+	f(maxShown-1, 10, true)
+	f(maxShown, 10, false)
+	f(1, maxShownBytes, false)
 }
 
 // TestEndOf: failures that are not about a certificate count as none.

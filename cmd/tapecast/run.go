@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,9 +38,10 @@ everything can be tried with nothing else installed.
 SIGINT or SIGTERM stops the gateway: it is no longer ready, waits for
 server.drain_delay, closes the port, and closes its clients over the drain time.
 A second signal ends it at once. SIGHUP reads these again: the log level, the
-keys of auth, the certificates of server.tls and admin.tls, the token of
-admin.token_file, limits.tiers with the limits that a tier may set, and who may
-join what (allow, anonymous, auth.services).`,
+keys of auth and what must hold of tokens, auth.redis, the certificates, versions
+and cipher suites of server.tls and admin.tls, the token of admin.token_file,
+limits.tiers with the limits that a tier may set, and who may join what (allow,
+anonymous, auth.services). The log names what else has changed.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e.unblock()
@@ -169,10 +171,10 @@ func (g *gateway) reload() {
 	g.level.Set(fresh.Log.SlogLevel())
 	g.log.Info("log level reloaded", "level", fresh.Log.Level)
 	if err := g.srv.ReloadCertificate(fresh); err != nil {
-		g.log.Error("cannot reload the certificate: the old one stays", "error", err)
+		g.log.Error("cannot reload all of server.tls: what has a fault stays as it was", "error", err)
 	}
 	if err := g.srv.ReloadKeys(fresh); err != nil {
-		g.log.Error("cannot reload the keys that tokens are checked with: the old ones stay", "error", err)
+		g.log.Error("cannot reload all of auth: what has a fault stays as it was", "error", err)
 	}
 	if err := g.srv.ReloadTiers(fresh); err != nil {
 		g.log.Error("cannot reload the tiers: the old ones stay", "error", err)
@@ -185,6 +187,10 @@ func (g *gateway) reload() {
 	}
 	if err != nil {
 		g.log.Error("cannot reload the files of admin.tls and admin.token_file: the old ones stay", "error", err)
+	}
+	if keys := g.srv.NeedRestart(fresh); len(keys) > 0 {
+		g.log.Warn("the configuration has changed in what SIGHUP does not take: restart the gateway for these",
+			"keys", strings.Join(keys, ", "))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -62,17 +63,34 @@ func New(owner Owner, workers *Handshakes) *Conn {
 	return t
 }
 
-// Certificate returns the certificate that the client has proved to have, once the handshake is over.
-// Nil: it was not asked for one, or has none. The goroutine that reads calls it.
-func (t *Conn) Certificate() *x509.Certificate {
+// Certificate returns the certificate that the client has proved to have, once the handshake is over, and
+// until when it is good. Nil: it was not asked for one, or has none. The goroutine that reads calls it.
+func (t *Conn) Certificate() (leaf *x509.Certificate, until time.Time) {
 	if t.tls == nil {
-		return nil
+		return nil, until
 	}
 	s := t.tls.ConnectionState()
 	if !s.HandshakeComplete || len(s.VerifiedChains) == 0 {
-		return nil
+		return nil, until
 	}
-	return s.PeerCertificates[0]
+	return s.PeerCertificates[0], endOf(s.VerifiedChains)
+}
+
+// endOf returns when the last of the chains has one that has expired. A certificate is good as long as any
+// chain leads from it to one that is trusted.
+func endOf(chains [][]*x509.Certificate) (until time.Time) {
+	for _, chain := range chains {
+		first := chain[0].NotAfter
+		for _, c := range chain[1:] {
+			if c.NotAfter.Before(first) {
+				first = c.NotAfter
+			}
+		}
+		if first.After(until) {
+			until = first
+		}
+	}
+	return until
 }
 
 // plains holds buffers for plaintext on its way from crypto/tls to the owner.

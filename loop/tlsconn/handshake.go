@@ -123,7 +123,8 @@ func (g *Handshakes) shake(t *Conn) {
 	t.tls = tls.Server((*netConn)(t), g.cfg.TLS)
 	err := t.tls.Handshake()
 	if g.cfg.Ended != nil {
-		g.cfg.Ended(t.owner, t.Certificate(), err)
+		leaf, _ := t.Certificate()
+		g.cfg.Ended(t.owner, leaf, err)
 	}
 	if err != nil {
 		g.failed.Add(1)

@@ -67,27 +67,23 @@ type Identity struct {
 	Issued  int64  // iat in seconds since 1970; 0: it does not say, and may be of any age
 	// Claims are those that rules need (Authenticator.Keep). Nil: the token has none of them.
 	Claims *Claims
-	// Looked is for how many of the names of Authenticator.Keep the token was looked at.
+	// Looked says which names of Authenticator.Keep the token was looked at for.
 	Looked uint16
 }
 
 // Authenticator checks tokens. Any goroutine may use it.
 type Authenticator struct {
-	parser  *jwt.Parser
 	keys    atomic.Pointer[keyset.Set]
+	policy  atomic.Pointer[policy]
 	known   *known
 	source  *jwks.Source    // nil: no keys are fetched
 	url     string          // of source
 	service *verify.Service // nil: keys alone decide
 	remote  config.Verify   // of service
 	store   *shared.Store   // what service said to other nodes; nil: nodes share nothing
-	redis   config.Redis    // of store
 	leeway  time.Duration
-	wants   map[string]string        // required claims
-	users   *regexp.Regexp           // what a user's id must be; nil: anything
-	keeps   atomic.Pointer[[]string] // names of claims that identities hold; further ones are appended
-	longest time.Duration            // of a token's life; 0: any
-	holders *holders                 // whose certificates are; nil: nobody's
+	keeps   atomic.Pointer[keeps]
+	holders *holders // whose certificates are; nil: nobody's
 	log     *slog.Logger
 
 	mu      sync.Mutex   // guards the parts of keys
@@ -99,11 +95,35 @@ type Authenticator struct {
 	refused atomic.Uint64
 }
 
+// policy is what must hold of a token besides its signature. It does not change once made.
+type policy struct {
+	parser  *jwt.Parser
+	wants   map[string]string // required claims
+	users   *regexp.Regexp    // what a user's id must be; nil: anything
+	longest time.Duration     // of a token's life; 0: any
+}
+
+func newPolicy(cfg *config.Auth, leeway time.Duration) (*policy, error) {
+	users, err := cfg.Users()
+	if err != nil {
+		return nil, err
+	}
+	opts := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithLeeway(leeway)}
+	if cfg.Issuer != "" {
+		opts = append(opts, jwt.WithIssuer(cfg.Issuer))
+	}
+	if cfg.Audience != "" {
+		opts = append(opts, jwt.WithAudience(cfg.Audience))
+	}
+	return &policy{jwt.NewParser(opts...), cfg.RequiredClaims, users, cfg.MaxTokenLife}, nil
+}
+
 // New takes the keys from the configuration. Algorithms that fit no key are never accepted. With
 // auth.jwks_url Run fetches further keys.
 func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
-	a := &Authenticator{leeway: cfg.Leeway, wants: cfg.RequiredClaims, longest: cfg.MaxTokenLife, log: log,
-		url: cfg.JWKSURL, remote: cfg.Verify, redis: cfg.Redis, known: newKnown(MaxKnownBytes)}
+	a := &Authenticator{leeway: cfg.Leeway, log: log, url: cfg.JWKSURL, remote: cfg.Verify,
+		known: newKnown(MaxKnownBytes)}
+	a.keeps.Store(&keeps{})
 	if a.url != "" {
 		a.source = jwks.New(jwks.Config{URL: a.url, Every: cfg.JWKSRefresh, Took: a.take, Log: log})
 	}
@@ -117,20 +137,9 @@ func New(cfg *config.Auth, log *slog.Logger) (*Authenticator, error) {
 		}
 		a.service = a.newService(&cfg.Verify)
 	}
-	if a.users, err = cfg.Users(); err != nil {
-		return nil, err
-	}
 	if err := a.Reload(cfg); err != nil {
 		return nil, err
 	}
-	opts := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithLeeway(cfg.Leeway)}
-	if cfg.Issuer != "" {
-		opts = append(opts, jwt.WithIssuer(cfg.Issuer))
-	}
-	if cfg.Audience != "" {
-		opts = append(opts, jwt.WithAudience(cfg.Audience))
-	}
-	a.parser = jwt.NewParser(opts...)
 	return a, nil
 }
 
@@ -188,8 +197,9 @@ func (a *Authenticator) parse(token string) (Identity, error) {
 
 // check is parse that returns also the algorithm of a good token.
 func (a *Authenticator) check(token string) (Identity, string, error) {
-	c := a.claims()
-	t, err := a.parser.ParseWithClaims(token, c, a.key)
+	by := a.policy.Load()
+	c := a.claims(by)
+	t, err := by.parser.ParseWithClaims(token, c, a.key)
 	if err != nil && !errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		if err = tokenError(err); err == errSignature && a.source != nil {
 			err = a.notUnnamed(t)
@@ -199,13 +209,14 @@ func (a *Authenticator) check(token string) (Identity, string, error) {
 	if err := checkHeader(t); err != nil {
 		return Identity{}, "", err
 	}
-	id, err := c.judge(err, a.longest)
+	id, err := c.judge(err, by.longest)
 	return id, t.Method.Alg(), err
 }
 
 // claims returns what a token's claims are read into.
-func (a *Authenticator) claims() *claims {
-	return &claims{wants: a.wants, users: a.users, keeps: a.kept()}
+func (a *Authenticator) claims(by *policy) *claims {
+	keeps := a.keeps.Load()
+	return &claims{wants: by.wants, users: by.users, keeps: keeps.names, looked: keeps.turn}
 }
 
 // tokenError returns, in our words, what jwt found before it checked the values of the claims.

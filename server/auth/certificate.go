@@ -49,6 +49,8 @@ var (
 	errCertForm    = &certificateError{text: "the certificate's user is not an id as they are here (auth.user_pattern)"}
 	errCertClaims  = &certificateError{text: fmt.Sprintf("the certificate has too many names: the claims that rules "+
 		"name here may have %d values each, and %d bytes together", maxClaimValues, maxClaimBytes)}
+	errCertWanted = &certificateError{text: "the certificate lacks a claim that is required here, or its value " +
+		"(auth.required_claims)"}
 	errCertEnded = &certificateError{text: "the certificate has expired", passe: true}
 )
 
@@ -71,21 +73,14 @@ func newHolders(rule *config.Certificate) (*holders, error) {
 	return &holders{rule: *rule, pattern: pattern, claims: slices.Sorted(maps.Keys(rule.Claims))}, nil
 }
 
-// same reports whether a rule is the one that holds.
-func (h *holders) same(rule *config.Certificate) bool {
-	if h == nil {
-		return !rule.On()
-	}
-	return h.rule.Same(rule)
-}
-
-// OfCertificate returns whose a certificate is, which TLS has verified; nil: there is none. It expires
-// with the certificate. Its ID is "sha256:" and the fingerprint, and it was issued at notBefore.
-func (a *Authenticator) OfCertificate(cert *x509.Certificate) (Identity, error) {
+// OfCertificate returns whose a certificate is, which TLS has verified until then; nil: there is none. What
+// is required of a token's claims is required of its. It expires with the certificate, or after
+// auth.max_token_life. Its ID is "sha256:" and the fingerprint, and it was issued at notBefore.
+func (a *Authenticator) OfCertificate(cert *x509.Certificate, until time.Time) (Identity, error) {
 	if a.holders == nil {
 		return Identity{}, errCertOff
 	}
-	id, err := a.holders.identity(cert, a.users, a.kept())
+	id, err := a.holders.identity(cert, until, a.policy.Load(), a.keeps.Load())
 	if err != nil {
 		a.holders.refused.Add(1)
 		return Identity{}, err
@@ -95,11 +90,11 @@ func (a *Authenticator) OfCertificate(cert *x509.Certificate) (Identity, error) 
 }
 
 // GivesUser reports whether OfCertificate would return a user.
-func (a *Authenticator) GivesUser(cert *x509.Certificate) bool {
+func (a *Authenticator) GivesUser(cert *x509.Certificate, until time.Time) bool {
 	if a.holders == nil || cert == nil {
 		return false
 	}
-	_, err := a.holders.identity(cert, a.users, a.kept())
+	_, err := a.holders.identity(cert, until, a.policy.Load(), a.keeps.Load())
 	return err == nil
 }
 
@@ -111,14 +106,15 @@ func (a *Authenticator) Certificates() (accepted, refused uint64) {
 	return a.holders.accepted.Load(), a.holders.refused.Load()
 }
 
-func (h *holders) identity(cert *x509.Certificate, form *regexp.Regexp, keeps []string) (id Identity, err error) {
+func (h *holders) identity(cert *x509.Certificate, until time.Time, by *policy, keeps *keeps) (id Identity,
+	err error) {
 	if cert == nil {
 		return id, errNoCert
 	}
 	if id.User, err = h.user(cert); err != nil {
 		return id, err
 	}
-	switch checkUser(id.User, form) {
+	switch checkUser(id.User, by.users) {
 	case nil:
 	case errLongUser:
 		return id, errCertLong
@@ -129,16 +125,23 @@ func (h *holders) identity(cert *x509.Certificate, form *regexp.Regexp, keeps []
 	default:
 		return id, errCertBadUser
 	}
-	id.Looked = uint16(len(keeps))
-	if id.Claims, err = h.claimsOf(cert, keeps); err != nil {
+	if !h.fulfils(cert, by.wants) {
+		return id, errCertWanted
+	}
+	id.Looked = keeps.turn
+	if id.Claims, err = h.claimsOf(cert, keeps.names); err != nil {
 		return id, err
 	}
-	if !time.Now().Before(cert.NotAfter) {
+	now := time.Now()
+	if !now.Before(until) {
 		return id, errCertEnded
+	}
+	if by.longest > 0 && until.Sub(now) > by.longest {
+		until = now.Add(by.longest)
 	}
 	sum := sha256.Sum256(cert.Raw)
 	id.ID = "sha256:" + hex.EncodeToString(sum[:])
-	id.Expires = min(cert.NotAfter.Unix(), maxExpires)
+	id.Expires = min(until.Unix(), maxExpires)
 	id.Issued = max(0, min(cert.NotBefore.Unix(), maxExpires))
 	return id, nil
 }
@@ -163,6 +166,17 @@ func (h *holders) user(cert *x509.Certificate) (user string, err error) {
 		return "", errCertUser
 	}
 	return user, nil
+}
+
+// fulfils reports whether a certificate has the claims that are required.
+func (h *holders) fulfils(cert *x509.Certificate, wants map[string]string) bool {
+	for name, want := range wants {
+		values := valuesOf(cert, h.rule.Claims[name])
+		if len(values) == 0 || want != "" && !slices.Contains(values, want) {
+			return false
+		}
+	}
+	return true
 }
 
 // claimsOf returns the claims that are kept.

@@ -50,7 +50,7 @@ func TestOfCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		cert := certificate(t, change)
-		id, err := a.OfCertificate(cert)
+		id, err := a.OfCertificate(cert, cert.NotAfter)
 		got := id.User
 		if err != nil {
 			got = err.Error()
@@ -58,7 +58,7 @@ func TestOfCertificate(t *testing.T) {
 				t.Errorf("%s is not of a certificate", got)
 			}
 		}
-		if accepted, refused := a.Certificates(); got != want || a.GivesUser(cert) != (err == nil) ||
+		if accepted, refused := a.Certificates(); got != want || a.GivesUser(cert, cert.NotAfter) != (err == nil) ||
 			accepted+refused != 1 || (accepted == 1) != (err == nil) {
 			t.Errorf("%+v: %s, want %s; %d, %d", rule, got, want, accepted, refused)
 		}
@@ -101,14 +101,10 @@ func TestOfCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.OfCertificate(nil); err != errNoCert || a.GivesUser(nil) {
+	if _, err := a.OfCertificate(nil, time.Time{}); err != errNoCert || a.GivesUser(nil, time.Time{}) {
 		t.Error(err)
 	}
-	if _, err := minter(t).OfCertificate(certificate(t, nil)); err != errCertOff {
-		t.Error(err)
-	}
-	if err := a.Reload(&config.Auth{Certificate: config.Certificate{User: "dns"}}); err == nil ||
-		!strings.Contains(err.Error(), "auth.certificate cannot be changed") {
+	if _, err := minter(t).OfCertificate(certificate(t, nil), time.Now().Add(time.Hour)); err != errCertOff {
 		t.Error(err)
 	}
 }
@@ -132,7 +128,7 @@ func TestCertificateClaims(t *testing.T) {
 	}
 	a.Keep("role", "firm", "number", "none", "other")
 	cert := certificate(t, nil)
-	id, err := a.OfCertificate(cert)
+	id, err := a.OfCertificate(cert, cert.NotAfter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,15 +140,47 @@ func TestCertificateClaims(t *testing.T) {
 	if id.Expires != cert.NotAfter.Unix() || id.Issued != cert.NotBefore.Unix() || len(id.ID) != len("sha256:")+64 {
 		t.Errorf("%+v", id)
 	}
-	_, err = a.OfCertificate(certificate(t, func(c *x509.Certificate) {
+	many := certificate(t, func(c *x509.Certificate) {
 		c.Subject.Organization = nil
 		for i := range maxClaimValues + 1 {
 			c.Subject.Organization = append(c.Subject.Organization, fmt.Sprint(i))
 		}
-	}))
+	})
+	_, err = a.OfCertificate(many, many.NotAfter)
 	if err != errCertClaims {
 		t.Error(err)
 	}
+}
+
+// TestCertificatePolicy: what is required of tokens is required of certificates: claims, and how long they
+// may be good for. They are not good for longer than those that they depend on.
+func TestCertificatePolicy(t *testing.T) {
+	f := func(wants map[string]string, most time.Duration, until time.Duration, left time.Duration, want error) {
+		t.Helper()
+		a, err := New(&config.Auth{RequiredClaims: wants, MaxTokenLife: most, Certificate: config.Certificate{
+			User: "cn", Claims: map[string]string{"role": "ou", "firm": "o", "none": "uri"}}}, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		id, err := a.OfCertificate(certificate(t, nil), now.Add(until))
+		got := time.Unix(id.Expires, 0).Sub(now)
+		if err != want || err == nil && (got > left+2*time.Second || got < left-2*time.Second) {
+			t.Errorf("%v, %s: %v, good for %s", wants, most, err, got)
+		}
+	}
+	type wants = map[string]string
+	const hour = time.Hour
+	f(nil, 0, hour, hour, nil)
+	f(wants{"role": "desk"}, 0, hour, hour, nil)
+	f(wants{"role": "", "firm": "Risk"}, 0, hour, hour, nil)
+	f(wants{"role": "boss"}, 0, hour, 0, errCertWanted)
+	f(wants{"role": "desk", "none": ""}, 0, hour, 0, errCertWanted)
+	f(wants{"mfa": ""}, 0, hour, 0, errCertWanted)
+	f(nil, time.Minute, hour, time.Minute, nil)
+	f(nil, 2*hour, hour, hour, nil)
+	f(nil, 0, time.Minute, time.Minute, nil) // an intermediate one ends before
+	f(nil, 0, -time.Minute, 0, errCertEnded)
 }
 
 // TestKeyExpiries: a key that came with a certificate has its dates, also where they change alone.

@@ -19,10 +19,11 @@ import (
 // Without it encoding/json takes "SUB" for sub, and the last of two.
 type claims struct {
 	jwt.RegisteredClaims
-	wants map[string]string // required claims
-	has   int               // of these
-	users *regexp.Regexp    // what a user's id must be; nil: anything
-	keeps []string          // names of claims that are kept
+	wants  map[string]string // required claims
+	has    int               // of these
+	users  *regexp.Regexp    // what a user's id must be; nil: anything
+	keeps  []string          // names of claims that are kept
+	looked uint16            // Identity.Looked
 
 	kept      []Claim
 	keptBytes int

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -119,43 +120,61 @@ func (c *Claims) named(name string) *Claim {
 	return nil
 }
 
-// kept returns the names of the claims that identities hold.
-func (a *Authenticator) kept() []string {
-	if names := a.keeps.Load(); names != nil {
-		return *names
-	}
-	return nil
+// keeps are the names of the claims that identities hold. It does not change once made.
+type keeps struct {
+	names []string
+	since []uint16 // the turn in which each was added
+	turn  uint16   // how many times names were added since the start
 }
 
-// maxKeeps is how many names of claims there may be since the start.
-const maxKeeps = 1024
+const (
+	// maxKeeps is how many names of claims there may be at a time.
+	maxKeeps = 1024
+	// maxTurns is how many times there may be new ones.
+	maxTurns = math.MaxUint16
+)
 
 // Keep makes identities hold the claims of those names, too. Tokens that were good before are checked
 // again, since their identities lack them. An identity with a Looked of at least looked has them all.
 func (a *Authenticator) Keep(names ...string) (looked uint16, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var all []string
-	if was := a.keeps.Load(); was != nil {
-		all = slices.Clip(*was)
-	}
-	before := len(all)
+	was := a.keeps.Load()
+	all := keeps{slices.Clone(was.names), slices.Clone(was.since), was.turn}
 	for _, name := range names {
-		at := slices.Index(all, name)
+		at := slices.Index(all.names, name)
 		if at < 0 {
-			at = len(all)
-			all = append(all, name)
+			at, all.turn = len(all.names), was.turn+1
+			all.names, all.since = append(all.names, name), append(all.since, all.turn)
 		}
-		looked = max(looked, uint16(at+1))
+		looked = max(looked, all.since[at])
 	}
-	if len(all) > maxKeeps {
-		return 0, fmt.Errorf("rules have named more than %d claims since the start: restart the node", maxKeeps)
+	switch {
+	case len(all.names) == len(was.names):
+		return looked, nil
+	case len(all.names) > maxKeeps:
+		return 0, fmt.Errorf("rules name more than %d claims", maxKeeps)
+	case was.turn == maxTurns:
+		return 0, fmt.Errorf("rules have named new claims %d times since the start: restart the node", maxTurns)
 	}
-	if len(all) > before {
-		a.keeps.Store(&all)
-		a.known.generation.Add(1)
-	}
+	a.keeps.Store(&all)
+	a.known.generation.Add(1)
 	return looked, nil
+}
+
+// KeepOnly makes identities hold the claims of those names, and no longer those of others that Keep was
+// called with: a claim that no rule names must not refuse a token for its size.
+func (a *Authenticator) KeepOnly(names ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.keeps.Load()
+	left := &keeps{turn: was.turn}
+	for i, name := range was.names {
+		if slices.Contains(names, name) {
+			left.names, left.since = append(left.names, name), append(left.since, was.since[i])
+		}
+	}
+	a.keeps.Store(left)
 }
 
 // claimOf reads a claim's value.
@@ -200,7 +219,7 @@ func (c *claims) keep(name string, v *fastjson.Value) {
 
 // identity returns what the token says, once it is found to be good.
 func (c *claims) identity(expires int64) Identity {
-	id := Identity{User: c.Subject, Expires: expires, ID: c.ID, Issued: c.issued(), Looked: uint16(len(c.keeps))}
+	id := Identity{User: c.Subject, Expires: expires, ID: c.ID, Issued: c.issued(), Looked: c.looked}
 	if len(c.kept) > 0 {
 		slices.SortFunc(c.kept, func(a, b Claim) int { return strings.Compare(a.Name, b.Name) })
 		id.Claims = &Claims{List: c.kept}

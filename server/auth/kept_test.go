@@ -72,7 +72,7 @@ func TestKeptClaims(t *testing.T) {
 }
 
 // TestKeepBound: names may be added while tokens are checked; tokens that were good are looked at again.
-// There is a bound, and a name that is known is not counted again.
+// There is a bound, and a name that is known is not counted again. One that no rule has any more is forgotten.
 func TestKeepBound(t *testing.T) {
 	a, err := New(&config.Auth{Secret: testSecret}, quiet)
 	if err != nil {
@@ -86,8 +86,8 @@ func TestKeepBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(*a.keeps.Load()); int(id.Looked) != n {
-			t.Errorf("looked at for %d of %d names", id.Looked, n)
+		if turn := a.keeps.Load().turn; id.Looked != turn {
+			t.Errorf("looked at in turn %d, not %d", id.Looked, turn)
 		}
 		return id.Claims
 	}
@@ -106,6 +106,39 @@ func TestKeepBound(t *testing.T) {
 	}
 	if _, err := a.Keep(many...); err == nil || looked().Value("x") != "yes" {
 		t.Error("more names than there may be are taken")
+	}
+	a.KeepOnly("role")
+	if looked() != nil {
+		t.Error("a claim is kept that no rule names")
+	}
+	if n, err := a.Keep(many...); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	a.KeepOnly()
+	if n, err := a.Keep("x"); n != 4 || err != nil || looked().Value("x") != "yes" {
+		t.Errorf("again: %d, %v", n, err)
+	}
+	a.keeps.Store(&keeps{turn: maxTurns})
+	if _, err := a.Keep("y"); err == nil {
+		t.Error("there are more turns than Looked can count")
+	}
+}
+
+// TestKeptTooLarge: a claim that no rule names any more refuses no token for its size.
+func TestKeptTooLarge(t *testing.T) {
+	a, err := New(&config.Auth{Secret: testSecret}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := sign(t, jwt.SigningMethodHS256, []byte(testSecret), jwt.MapClaims{"sub": "42",
+		"large": strings.Repeat("x", maxClaimBytes+1), "exp": time.Now().Add(time.Hour).Unix()})
+	a.Keep("role", "large")
+	if _, err := a.ParseToken(token); err == nil {
+		t.Error("it is not too large")
+	}
+	a.KeepOnly("role")
+	if id, err := a.ParseToken(token); err != nil || id.User != "42" {
+		t.Errorf("%+v, %v", id, err)
 	}
 }
 

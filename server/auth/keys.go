@@ -17,37 +17,31 @@ import (
 	"tapecast/server/config"
 )
 
-// Reload takes the keys of another configuration in place of those it has from there. After an
-// error it keeps them.
+// Reload takes of another configuration the keys, what must hold of a token (issuer, audience,
+// required_claims, user_pattern, max_token_life), and redis. The rest takes a restart. What has a fault
+// stays as it was, and the error names it. Clients that are in stay in.
 func (a *Authenticator) Reload(cfg *config.Auth) error {
-	if cfg.JWKSURL != a.url {
-		return errors.New("auth.jwks_url cannot be changed while the gateway runs: restart it")
-	}
-	if cfg.Verify != a.remote {
-		return errors.New("auth.verify cannot be changed while the gateway runs: restart it")
-	}
-	if cfg.Redis != a.redis {
-		return errors.New("auth.redis cannot be changed while the gateway runs: restart it")
-	}
 	keys, _, err := cfg.ReadKeys()
-	if err != nil {
-		return err
-	}
-	if !a.holders.same(&cfg.Certificate) {
-		return errors.New("auth.certificate cannot be changed while the gateway runs: restart it")
-	}
-	if len(keys) == 0 && a.source == nil && a.service == nil && a.holders == nil {
-		return errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file), " +
+	if err == nil && len(keys) == 0 && a.source == nil && a.service == nil && a.holders == nil {
+		err = errors.New("no key to check tokens with: set auth.secret, auth.public_key (or their _file), " +
 			"auth.keys, auth.jwks_url or auth.verify.url")
 	}
+	by, fault := newPolicy(cfg, a.leeway)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.static = keys
-	a.joinLocked()
-	if a.source != nil {
-		a.source.Refresh()
+	if fault == nil {
+		a.policy.Store(by)
 	}
-	return nil
+	if err == nil {
+		a.static = keys
+		a.joinLocked()
+		if a.source != nil {
+			a.source.Refresh()
+		}
+	} else {
+		a.known.generation.Add(1) // tokens that are known were judged by the policy before
+	}
+	return errors.Join(err, fault, a.reshare(cfg))
 }
 
 // take replaces the issuer's keys by those of the last fetch. It reports whether one of them has a new

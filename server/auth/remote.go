@@ -131,13 +131,14 @@ func (a *Authenticator) served(token string, d digest, answer verify.Answer, err
 		}
 		return Identity{}, awayError{} // forgotten at this moment
 	}
-	own := a.claims() // of the token, which the service vouches for
+	by := a.policy.Load()
+	own := a.claims(by) // of the token, which the service vouches for
 	if err := own.unverified(token); err != nil {
 		return Identity{}, err
 	}
 	c := own
 	if answer.Claims != nil {
-		c = a.claims()
+		c = a.claims(by)
 		if err := c.answered(answer.Claims); err != nil {
 			return Identity{}, err
 		}
@@ -153,12 +154,12 @@ func (a *Authenticator) served(token string, d digest, answer verify.Answer, err
 	c.Subject = answer.User
 	if c.ExpiresAt == nil {
 		life := opaqueLife
-		if a.longest > 0 {
-			life = min(life, a.longest)
+		if by.longest > 0 {
+			life = min(life, by.longest)
 		}
 		c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(life))
 	}
-	id, err := c.judge(nil, a.longest)
+	id, err := c.judge(nil, by.longest)
 	if err == nil && !time.Now().Before(a.end(id)) {
 		return Identity{}, ErrExpired
 	}

@@ -232,7 +232,4 @@ func TestSharedEnd(t *testing.T) {
 	f("shared", verify.Answer{User: "42", Until: until}, until, 0)
 	f("own", verify.Answer{User: "42"}, time.Now().Add(knownFor), 1)
 	f("own", verify.Answer{User: "42"}, time.Now().Add(knownFor), 1) // of another that waited
-	if err := a.Reload(&config.Auth{Verify: a.remote}); err == nil || !strings.Contains(err.Error(), "auth.redis") {
-		t.Errorf("reloaded: %v", err)
-	}
 }

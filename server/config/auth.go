@@ -42,8 +42,8 @@ type Auth struct {
 	// Audience is what a token's aud must hold. Default "": anything.
 	Audience string `koanf:"audience"`
 	// RequiredClaims are claims that a token must have, by name. A value must be equal to the
-	// claim's text, be one of a list, or one of its words (as in scope). An empty value: any.
-	// Default none.
+	// claim's text, be one of a list, or one of its words (as in scope). An empty value: any. They are
+	// required of certificates too, by Certificate.Claims. Default none.
 	RequiredClaims map[string]string `koanf:"required_claims"`
 	// Revocations is a compacted topic that says which users and tokens are refused from now on. It
 	// is read whole before the node is ready. Default "": none.
@@ -55,7 +55,8 @@ type Auth struct {
 	// service may join any room by name, private ones and those of allow too, and is joined to no
 	// rooms of users. All conditions must hold. SIGHUP reads it again. Default none: no token is a service's.
 	Services Conditions `koanf:"services"`
-	// MaxTokenLife is how far in the future a token's exp may be. Default 0s: any time.
+	// MaxTokenLife is how far in the future a token's exp may be. A client that has come in with its
+	// certificate must authenticate again after that time. Default 0s: any time.
 	MaxTokenLife time.Duration `koanf:"max_token_life"`
 	// MaxSession is how long a connection may last after its first authentication, however often it renews
 	// its token. Default 0s: as long as its tokens are good.

@@ -29,11 +29,6 @@ type Certificate struct {
 // On reports whether certificates give users.
 func (c *Certificate) On() bool { return c.User != "" }
 
-// Same reports whether both say the same.
-func (c *Certificate) Same(other *Certificate) bool {
-	return c.User == other.User && c.Match == other.Match && maps.Equal(c.Claims, other.Claims)
-}
-
 // Pattern returns Match, for all of a part; nil: anything.
 func (c *Certificate) Pattern() (*regexp.Regexp, error) {
 	if c.Match == "" {
@@ -128,6 +123,13 @@ func (c *collector) checkCertificate(cfg *Config) {
 	}
 	for _, claim := range slices.Sorted(maps.Keys(of.Claims)) {
 		c.oneOf(join(path+".claims", claim), of.Claims[claim], "cn", "ou", "o", "dns", "uri", "email", "serial")
+	}
+	for _, claim := range slices.Sorted(maps.Keys(cfg.Auth.RequiredClaims)) {
+		if _, ok := of.Claims[claim]; of.On() && !ok {
+			c.add("auth.required_claims", fmt.Sprintf("%q is not one of auth.certificate.claims, so that no "+
+				"certificate would be accepted", claim),
+				"name there the part of a certificate that has it, or remove auth.certificate.user")
+		}
 	}
 	switch {
 	case of.On() && cfg.Server.TLS.ClientAuth == "none":

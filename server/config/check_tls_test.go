@@ -176,6 +176,10 @@ func TestClientCertificateFaults(t *testing.T) {
 		"spiffe://example.com/desk/(.+)")
 	f(asks, "certificate: {user: cn, claims: {a: x}}", `c.yaml:1: auth.certificate.claims.a: "x" is unknown; `+
 		"use one of cn, ou, o, dns, uri, email, serial")
+	f(asks, "required_claims: {a: x, b: ''}, certificate: {user: cn, claims: {a: ou, b: o}}")
+	f(asks, "required_claims: {a: x, b: ''}, certificate: {user: cn, claims: {a: ou}}", `c.yaml:1: `+
+		`auth.required_claims: "b" is not one of auth.certificate.claims, so that no certificate would be accepted; `+
+		"name there the part of a certificate that has it, or remove auth.certificate.user")
 	// Certificates alone are enough where there are brokers.
 	cfg := mustLoad(t, "kafka: {brokers: ['a:1']}\ningest: {routes: [{topic: t, rooms: [prices]}]}\n"+
 		"auth: {certificate: {user: cn}}\nserver: {tls: {"+

@@ -54,6 +54,12 @@ func (l *Limits) Untiered() Tier {
 	return t
 }
 
+// IsTierKey reports whether limits has a key of that name that a tier may set, too.
+func IsTierKey(name string) bool {
+	_, is := fieldsByKey(reflect.ValueOf(Tier{}))[name]
+	return is
+}
+
 func fieldsByKey(v reflect.Value) map[string]reflect.Value {
 	m := map[string]reflect.Value{}
 	for i := range v.NumField() {

@@ -45,7 +45,7 @@ func (q *request) cost(rooms int) int64 {
 		n += q.named()
 	case opAuthenticate:
 		n += q.named()
-		if q.get("token") != nil {
+		if q.get("token") != nil || q.get("certificate") != nil {
 			n += config.TokenCost
 		}
 	case opList:

@@ -25,16 +25,16 @@ func (h *Handler) authenticateByCertificate(c conn, s *session, q *request, ph p
 // certifies reports whether the certificate of a connection gives a user.
 func (h *Handler) certifies(c conn) bool { return h.certified && h.auth.GivesUser(c.Certificate()) }
 
-// lastOf returns when the certificate of a connection ends, as session.last has it.
+// lastOf returns when the certificate of a connection, or one that it needs, ends, as session.last has it.
 func (h *Handler) lastOf(c conn) uint32 {
 	if !h.certified {
 		return 0
 	}
-	cert := c.Certificate()
-	if cert == nil || cert.NotAfter.Unix() > math.MaxUint32 {
+	cert, until := c.Certificate()
+	if cert == nil || until.Unix() > math.MaxUint32 {
 		return 0
 	}
-	return uint32(max(1, cert.NotAfter.Unix()))
+	return uint32(max(1, until.Unix()))
 }
 
 // lastTimer returns when a session without a token must be looked at again; zero: never.

@@ -50,7 +50,7 @@ func certificateHandler(t testing.TB, change ...func(*config.Config)) *Handler {
 func withCertificate(t testing.TB, h *Handler, cert *x509.Certificate, token string) *fakeConn {
 	t.Helper()
 	c := newFakeConn(h)
-	c.cert = cert
+	c.cert, c.id = cert, 1000+h.limit.Requests.Load() // each pays for itself
 	if v := h.open(c, &upgrade.Request{Token: token}); v.Status != 0 {
 		t.Fatalf("open refused: %+v", v)
 	}
@@ -88,7 +88,7 @@ func TestCertificate(t *testing.T) {
 	h.closed(c, 1000)
 
 	// Revocations hold, of the user and of the certificate.
-	id, err := h.auth.OfCertificate(cert)
+	id, err := h.auth.OfCertificate(cert, cert.NotAfter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +104,23 @@ func TestCertificate(t *testing.T) {
 			t.Errorf("%s: closed with %d", key, c.closed())
 		}
 		h.closed(c, code)
+	}
+}
+
+// TestCertificateCost: it costs what a token costs.
+func TestCertificateCost(t *testing.T) {
+	costOf := func(text string) int64 {
+		q := getRequest()
+		defer putRequest(q)
+		if f := q.parse([]byte(text)); f.is() {
+			t.Fatal(f.text)
+		}
+		return q.cost(0)
+	}
+	with := costOf(`{"method":"authenticate","params":{"certificate":true},"id":1}`)
+	without := costOf(`{"method":"authenticate","params":{"anonymously":true},"id":1}`)
+	if with-without != config.TokenCost {
+		t.Errorf("%d, and %d without it", with, without)
 	}
 }
 
@@ -157,7 +174,10 @@ func TestCertificateEnds(t *testing.T) {
 		begun := time.Now()
 		cert := certificateOf(t, "42", "", 30*time.Hour)
 		for _, text := range []string{byCertificate, asNobody} {
-			c := withCertificate(t, h, cert, "")
+			c := newFakeConn(h)
+			c.cert = certificateOf(t, "42", "", 60*time.Hour)
+			c.until = cert.NotAfter // of one that it depends on
+			h.open(c, &upgrade.Request{})
 			c.says(text)
 			if c.closed() != 0 {
 				t.Fatalf("%s: closed with %d", text, c.closed())

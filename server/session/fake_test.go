@@ -72,7 +72,10 @@ type fakeConn struct {
 	hold    bool
 	full    bool // too many wait to authenticate
 	cert    *x509.Certificate
-	refuse  map[string]error
+	// onRemote is called when somebody asks for the address. Nil: nothing is.
+	onRemote func()
+	until    time.Time // when the certificate ends; zero: by itself
+	refuse   map[string]error
 
 	mu        sync.Mutex
 	out       []string
@@ -129,13 +132,23 @@ func newFakeConn(h *Handler) *fakeConn {
 	return &fakeConn{h: h, id: 17, remote: netip.MustParseAddrPort("192.0.2.1:5000")}
 }
 
-func (c *fakeConn) ID() uint64             { return c.id }
-func (c *fakeConn) Remote() netip.AddrPort { return c.remote }
-func (c *fakeConn) Session() any           { return c.session }
-func (c *fakeConn) SetSession(s any)       { c.session = s }
-func (c *fakeConn) Pend() bool             { return !c.full }
+func (c *fakeConn) ID() uint64 { return c.id }
+func (c *fakeConn) Remote() netip.AddrPort {
+	if c.onRemote != nil {
+		c.onRemote()
+	}
+	return c.remote
+}
+func (c *fakeConn) Session() any     { return c.session }
+func (c *fakeConn) SetSession(s any) { c.session = s }
+func (c *fakeConn) Pend() bool       { return !c.full }
 
-func (c *fakeConn) Certificate() *x509.Certificate { return c.cert }
+func (c *fakeConn) Certificate() (*x509.Certificate, time.Time) {
+	if c.cert != nil && c.until.IsZero() {
+		return c.cert, c.cert.NotAfter
+	}
+	return c.cert, c.until
+}
 
 func (c *fakeConn) SetAuthenticated(pos bool) { c.authed, c.positions = true, pos }
 func (c *fakeConn) Measure()                  { c.measured++ }

@@ -21,7 +21,8 @@ type conn interface {
 	Session() any
 	SetSession(any)
 	Pend() bool
-	Certificate() *x509.Certificate // only while a message or the handshake is handled
+	// Certificate may be called only while a message or the handshake is handled.
+	Certificate() (leaf *x509.Certificate, until time.Time)
 	SendText([]byte)
 	Close(code int, reason string)
 	SetTimer(time.Time)
