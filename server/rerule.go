@@ -40,7 +40,8 @@ func (s *Server) ReloadRights(fresh *config.Config) error {
 		late = e.Each(s.handler.Sift, roundWait)
 	}
 	s.log.Info("rules reloaded", "allow", len(next.Allow), "anonymous", len(next.Anonymous.Rooms), "services",
-		len(next.Auth.Services), "rooms left", s.handler.Withdrawn()-left, "closed", s.handler.Unruled()-closed)
+		len(next.Auth.Services), "rooms left", s.handler.Withdrawn()-left, "closed", s.handler.Unruled()-closed,
+		"to be closed", s.handler.Unsure())
 	if len(late) > 0 {
 		s.log.Warn("some loops have not judged all connections by the new rules yet; they go on", "loops", late)
 	}

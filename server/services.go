@@ -45,6 +45,8 @@ func (s *Server) connectionHandler() *registry.Service {
 	if s.cfg.Auth.Revocations != "" {
 		needs = append(needs, revocationList)
 	}
+	var cancel context.CancelFunc
+	var ended sync.WaitGroup
 	return &registry.Service{
 		Name:  "ConnectionHandler",
 		Needs: needs,
@@ -52,10 +54,20 @@ func (s *Server) connectionHandler() *registry.Service {
 			if s.draining.Load() {
 				return errors.New("the server is stopping")
 			}
+			var ctx context.Context
+			ctx, cancel = context.WithCancel(context.Background())
+			ended.Go(func() { s.handler.Run(ctx) })
 			s.handler.Accept(true)
 			return nil
 		},
-		Stop: func(context.Context) error { s.handler.Accept(false); return nil },
+		Stop: func(context.Context) error {
+			s.handler.Accept(false)
+			if cancel != nil {
+				cancel()
+			}
+			ended.Wait()
+			return nil
+		},
 		Health: func() (registry.Status, string) {
 			if !s.handler.Accepting() {
 				return registry.Unhealthy, "handshakes are refused"

@@ -76,6 +76,9 @@ func (h *Handler) authenticateAnonymous(c conn, s *session, q *request, ph phase
 		h.limit.Anonymous.Give(from)
 		return
 	}
+	if h.endIfOff(c, s) {
+		return
+	}
 	c.SetTimer(s.lastTimer(time.Now()))
 	h.debug("let in without a token", c, "")
 	names := a.join

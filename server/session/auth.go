@@ -121,8 +121,12 @@ func authParams(q *request) (a authRequest, f fault) {
 }
 
 func (h *Handler) authenticateFirst(c conn, s *session, q *request, a authRequest, id auth.Identity, start time.Time) {
-	var names []string
-	names, id.User = h.rules.Load().AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
+	names, user, ok := h.autoJoin(rights.Who{User: id.User, Claims: id.Claims, Looked: id.Looked})
+	if !ok {
+		h.hangUp(c, s, q.id, changedMeanwhile, wire.CloseExpired, comeAgainReason)
+		return
+	}
+	id.User = user
 	tier, ok := h.takeUser(id)
 	if !ok {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)
@@ -158,7 +162,10 @@ func (h *Handler) authenticateRest(c conn, s *session, q *request, a authRequest
 	}
 	names := a.join
 	if names == nil {
-		names, _ = h.rules.Load().AutoJoin(h.who(c))
+		if names, _, ok = h.autoJoin(h.who(c)); !ok { // the rules have changed since the handshake
+			h.comeAgain(c, s)
+			return
+		}
 	}
 	c.SetAuthenticated(a.positions)
 	h.answerAuthenticated(c, q, id)

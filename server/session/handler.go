@@ -41,12 +41,15 @@ type Handler struct {
 	origins    []string      // of pages that may connect; nil: any
 	maxSession time.Duration // after the first token; 0: any time
 	queryToken bool          // a token may come in the URL
+	drain      time.Duration // over which all connections of a node are closed
 	certified  bool          // clients may have certificates, which bound their sessions
 	deflate    bool          // some class compresses
 	log        *slog.Logger
 	security   *logging.Security // nil: none
 	begun      time.Time         // debts are counted from here
 	wall       func() time.Time  // the wall clock, replaced in tests
+
+	again again // connections whose tokens must be looked at again
 
 	accepting atomic.Bool
 	authTime  Timing                    // to check one token
@@ -70,9 +73,9 @@ func New(
 		auth: auth, limit: limit, catalog: catalog, security: security, log: log,
 		certified: cfg.Server.TLS.AsksClients(),
 		timeout:   cfg.Auth.Timeout, origins: cfg.Auth.Origins, queryToken: cfg.Auth.QueryToken,
-		maxSession: cfg.Auth.MaxSession,
-		claim:      cfg.Limits.Claim,
-		maxEarly:   cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
+		maxSession: cfg.Auth.MaxSession, drain: cfg.Server.Drain, again: newAgain(),
+		claim:    cfg.Limits.Claim,
+		maxEarly: cfg.Server.EarlyMessage(), maxLong: int(cfg.Server.MaxMessage),
 		node: strings.ToLower(base32.StdEncoding.EncodeToString(node[:])),
 		authTime: newTiming("tapecast_auth_seconds", 10e-6, 25e-6, 50e-6, 100e-6, 250e-6,
 			500e-6, 1e-3, 5e-3, 25e-3),
@@ -206,8 +209,12 @@ func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string,
 		h.refuseInHandshake(c, token, err, refuse)
 		return
 	}
-	var names []string
-	names, id.User = h.rules.Load().AutoJoin(rights.Who{User: id.User, Claims: id.Claims})
+	names, user, ok := h.autoJoin(rights.Who{User: id.User, Claims: id.Claims, Looked: id.Looked})
+	if !ok {
+		refuse(changedMeanwhile, wire.CloseExpired, comeAgainReason)
+		return
+	}
+	id.User = user
 	tier, ok := h.takeUser(id)
 	if !ok {
 		h.logLimit(c, h.limit.Hit(limits.User), id.User)

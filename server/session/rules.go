@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"tapecast/loop"
@@ -32,6 +33,8 @@ func (h *Handler) SetRules(cfg *config.Config) (err error) {
 	}
 	h.limit.SetAnonymous(&cfg.Anonymous)
 	h.rules.Store(by)
+	h.auth.KeepOnly(append(slices.Clone(by.Claims()), h.claim)...) // not before: the old rules need the others
+	h.again.forget()
 	return nil
 }
 
@@ -52,17 +55,44 @@ func (h *Handler) siftAfterRules(c conn) {
 	s.mu.Unlock()
 	switch {
 	case !in:
-	case anonymous && !h.rules.Load().anonymous:
-		h.endBy(c, s, wire.CloseAuth, anonymousOff)
+	case anonymous:
+		if !h.endIfOff(c, s) {
+			h.sift(c)
+		}
 	default:
-		h.sift(c)
+		h.siftOr(c, func(c conn, _ *session) { h.again.add(c) })
 	}
 }
+
+// endIfOff closes a client without a token if none is let in any more. It is called once its session is
+// anonymous, and again after each change of rules. So a change at that moment is seen by one of the two.
+func (h *Handler) endIfOff(c conn, s *session) (off bool) {
+	if off = !h.rules.Load().anonymous; off {
+		h.endBy(c, s, wire.CloseAuth, anonymousOff)
+	}
+	return off
+}
+
+// autoJoin returns the configured rooms of somebody, and the user with whom their names share memory. ok is
+// false if the rules name claims that the token was not looked at for: rooms could be left out for that.
+func (h *Handler) autoJoin(who rights.Who) (names []string, user string, ok bool) {
+	by := h.rules.Load()
+	if by.unsure(who) {
+		return nil, "", false
+	}
+	names, user = by.AutoJoin(who)
+	return names, user, true
+}
+
+const comeAgainReason = "the rules have changed: come back with your token"
+
+// changedMeanwhile answers a token that was looked at before the rules changed.
+var changedMeanwhile = fault{code: wire.CodeNotNow, retryAfter: time.Second, text: "not now: " + comeAgainReason}
 
 // comeAgain closes a connection whose token must be looked at again. Its client gets what it may when it
 // comes with it.
 func (h *Handler) comeAgain(c conn, s *session) {
-	h.endBy(c, s, wire.CloseExpired, "the rules have changed: come back with your token")
+	h.endBy(c, s, wire.CloseExpired, comeAgainReason)
 }
 
 // endBy closes a connection because of the rules.
@@ -83,8 +113,14 @@ func (h *Handler) endBy(c conn, s *session, code int, reason string) {
 // Unruled returns how many connections were closed because rules were replaced.
 func (h *Handler) Unruled() uint64 { return h.unruled.Load() }
 
-// sift makes a connection leave the rooms that its claims do not allow, by the rules as they are then.
+// sift makes a connection leave the rooms that its claims do not allow, by the rules as they are then. If
+// its token must be looked at again it is closed.
 func (h *Handler) sift(c conn) {
+	h.siftOr(c, h.comeAgain)
+}
+
+// siftOr is sift that calls unsure where the token must be looked at again.
+func (h *Handler) siftOr(c conn, unsure func(conn, *session)) {
 	s := sessionOf(c)
 	if s == nil || !beginSift(c) {
 		return
@@ -101,7 +137,7 @@ func (h *Handler) sift(c conn) {
 		switch {
 		case len(names) == 0:
 		case by.unsure(who):
-			h.comeAgain(c, s)
+			unsure(c, s)
 		default:
 			c.Leave(names, func(left []loop.Joined) []byte { return h.taken(c, s, left) })
 		}
