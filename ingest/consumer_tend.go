@@ -90,6 +90,7 @@ func (c *Consumer) begin(t *topic, cluster, id string, n int) {
 	}
 	t.cluster, t.id = cluster, id
 	epoch := epochOf(cluster, id)
+	t.feed.Identify(id, epoch)
 	t.feed.Open(epoch, int32(n))
 	t.misplaced.partitions(n, true)
 	t.set(func() { t.epoch, t.parts, t.why = epoch, make([]*partition, n), "partitions are being assigned" })
@@ -104,6 +105,7 @@ func (c *Consumer) remake(t *topic, cluster, id, mark string, n int) error {
 		return err
 	}
 	epoch := epochOf(cluster, mark)
+	t.feed.Identify(id, epochOf(cluster, id)) // not of an epoch whose mark is another
 	c.batch.Reset(t.feed, epoch, int32(n))
 	if err := c.batch.Send(c.ctx); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -135,6 +136,14 @@ func TestConsumerTopicMadeAnew(t *testing.T) {
 	r := newRig(t, k.ListenAddrs(), Config{MetadataEvery: time.Minute}, allOf("a")).start().ready()
 	m := r.join("all")
 	before := m.joined.Epoch
+	byID := func() string { // the epoch by the topic's id, as Kafka's tools write it
+		p, _, _ := r.catalog.Resolve("all")
+		id := k.TopicInfo("a").TopicID
+		return p.Feed.EpochOf(base64.RawURLEncoding.EncodeToString(id[:]))
+	}
+	if got := byID(); got != before {
+		t.Errorf("the topic's id stands for epoch %q, not %q", got, before)
+	}
 	w := newWriter(t, k.ListenAddrs(), nil)
 	w.numbers("a", 1, 0, 10)
 	m.wait(10)
@@ -158,6 +167,9 @@ func TestConsumerTopicMadeAnew(t *testing.T) {
 	after := r.join("all").joined
 	if after.Epoch == before || !strings.Contains(frames[10], after.Epoch) || after.Offsets[0].Offset != 99 {
 		t.Errorf("epoch %q, then %+v", before, after)
+	}
+	if got := byID(); got != after.Epoch {
+		t.Errorf("the topic's id stands for epoch %q, not %q", got, after.Epoch)
 	}
 	if s := r.c.Stats(); s.Resets != 1 {
 		t.Errorf("%d resets", s.Resets)

@@ -3,6 +3,7 @@ package rooms
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"tapecast/rooms/wire"
@@ -67,7 +68,11 @@ type Feed struct {
 	topic string
 	index int // in Config.Feeds; set by New
 	shape atomic.Pointer[shape]
+	known atomic.Pointer[identity]
 }
+
+// identity is the id that Kafka has given the topic of an epoch.
+type identity struct{ topicID, epoch string }
 
 // shape is what a topic looks like. It never changes once stored.
 type shape struct {
@@ -127,6 +132,23 @@ func (f *Feed) Epoch() string {
 		return s.epoch
 	}
 	return ""
+}
+
+// Identify notes that an epoch is that of the topic with this id. It must be called before the epoch begins.
+func (f *Feed) Identify(topicID, epoch string) {
+	f.known.Store(&identity{topicIDs.Replace(topicID), epoch})
+}
+
+// topicIDs makes one spelling of the base64 of Kafka's tools (for URLs) and of librdkafka.
+var topicIDs = strings.NewReplacer("+", "-", "/", "_", "=", "")
+
+// EpochOf returns the epoch of the topic with that id, so that positions of Kafka's own consumers can be
+// resumed. If that is not the topic as it is now, it returns the id, which is no epoch.
+func (f *Feed) EpochOf(topicID string) string {
+	if k, now := f.known.Load(), f.Epoch(); k != nil && k.topicID == topicIDs.Replace(topicID) && k.epoch == now {
+		return now
+	}
+	return topicID
 }
 
 // Partitions returns how many partitions the topic has, or 0 if that is not known yet.

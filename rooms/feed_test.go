@@ -26,3 +26,29 @@ func TestFeed(t *testing.T) {
 		t.Errorf("an opened feed has epoch %q and %d partitions", f.Epoch(), f.Partitions())
 	}
 }
+
+// TestFeedIdentity: a topic id stands for the epoch that it was noted for, while that lasts.
+func TestFeedIdentity(t *testing.T) {
+	feed := NewFeed("t")
+	f := func(id, want string) {
+		t.Helper()
+		if got := feed.EpochOf(id); got != want {
+			t.Errorf("the epoch of %q is %q, want %q", id, got, want)
+		}
+	}
+	f("id1", "id1")
+	feed.Identify("id1", "e1")
+	f("id1", "id1")
+	feed.Open("e1", 3)
+	f("id1", "e1")
+	f("id2", "id2")
+	feed.Open("cut", 3) // its log was cut: the offsets mean other records now
+	f("id1", "id1")
+	feed.Identify("id2", "e2")
+	feed.Open("e2", 3)
+	f("id2", "e2")
+	f("id1", "id1")
+	feed.Identify("a+/b==", "e2")
+	f("a-_b", "e2")
+	f("a+/b", "e2")
+}

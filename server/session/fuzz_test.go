@@ -20,6 +20,7 @@ func FuzzMessage(f *testing.F) {
 		`{"method":"SUBSCRIBE","params":["trades:\u0000","x\"y"],"id":"a"}`,
 		`{"method":"unsubscribe","params":["prices"],"id":null}`, `{"method":"list_subscriptions","id":2}`,
 		`{"method":"authenticate","params":{"token":"x","join":["prices"],"positions":false},"id":3}`,
+		`{"method":"subscribe","params":{"rooms":["trades"],"since":{"trades":{"topicId":"T","next":{"0":1}}}},"id":4}`,
 		`{"method":"heartbeat","id":-1}`, `[1]`, `{"id":{}}`,
 	} {
 		f.Add([]byte(s))

@@ -57,7 +57,7 @@ func (h *Handler) ask(c conn, s *session, user string, names []string, w wishes)
 		}
 		ref := loop.RoomRef{Name: name, Pattern: p, Snapshot: w.snapshot && p.Class.Snapshot, Keys: w.keys}
 		ref.Every = max(p.Class.Interval, w.every)
-		if since, ok := w.since[name]; ok {
+		if since, ok := w.sinceOf(name, p); ok {
 			ref.Since = &since
 		}
 		ref.SinceTime = w.times[name]

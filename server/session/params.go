@@ -45,9 +45,10 @@ type wishes struct {
 	snapshot    bool
 	keys        []string // nil: all
 	since       map[string]rooms.Positions
-	times       map[string]int64 // by room, instead of positions: ms since 1970
-	every       time.Duration    // between two sends to a membership; 0: at once
-	noWildcards bool             // the reply cannot contain a wildcard
+	topics      map[string]string // by room, of positions in since that have a topic id and no epoch
+	times       map[string]int64  // by room, instead of positions: ms since 1970
+	every       time.Duration     // between two sends to a membership; 0: at once
+	noWildcards bool              // the reply cannot contain a wildcard
 }
 
 // maxKeysAsked is how many keys one request may name. Each frame of the room is compared with them.

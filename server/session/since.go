@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,6 +33,8 @@ func (w *wishes) positionsByName(v *fastjson.Value) fault {
 		}
 		if ts := v.Get("ts"); ts != nil {
 			w.times[string(room)], why = timeOf(v, ts)
+		} else if next := v.Get("next"); next != nil {
+			why = w.nextOf(string(room), v, next)
 		} else {
 			var p rooms.Positions
 			p, why = positionsOf(v)
@@ -96,6 +99,45 @@ func positionsOf(v *fastjson.Value) (p rooms.Positions, why string) {
 		p.Offsets = append(p.Offsets, rooms.Pos{Partition: int32(part), Offset: off})
 	})
 	return p, why
+}
+
+// nextOf reads a position as Kafka's own consumers have it, with the offsets to read next:
+// {"topicId":"…","next":{"0":1235}}, or an epoch in place of the topic's id.
+func (w *wishes) nextOf(room string, v, next *fastjson.Value) (why string) {
+	id, epoch := v.Get("topicId"), v.Get("epoch")
+	if (id == nil) == (epoch == nil) {
+		return " has next, and needs the topicId or the epoch that the offsets are of"
+	}
+	b, err := cmp.Or(id, epoch).StringBytes()
+	if err != nil {
+		return " has a topicId or an epoch that is not a string"
+	}
+	p, why := positionsOf(next)
+	if why != "" {
+		return ".next" + why
+	}
+	for i := range p.Offsets {
+		if p.Offsets[i].Offset--; p.Offsets[i].Offset < -1 {
+			return ".next has an offset below 0: it has the offsets to read next"
+		}
+	}
+	if p.Epoch = string(b); id != nil {
+		if w.topics == nil {
+			w.topics = map[string]string{}
+		}
+		w.topics[room] = p.Epoch
+	}
+	w.since[room] = p
+	return ""
+}
+
+// sinceOf returns the positions that a client has in a room of the pattern.
+func (w *wishes) sinceOf(room string, p *rooms.Pattern) (at rooms.Positions, ok bool) {
+	at, ok = w.since[room]
+	if id := w.topics[room]; id != "" && p.Feed != nil {
+		at.Epoch = p.Feed.EpochOf(id)
+	}
+	return at, ok
 }
 
 // strays returns the rooms in since that a request for the names does not join, sorted by name. most is

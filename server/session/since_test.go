@@ -1,6 +1,7 @@
 package session
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -129,4 +130,50 @@ func TestAlreadyIn(t *testing.T) {
 	if sessionOf(c).rooms != n {
 		t.Errorf("%d rooms are counted, not %d", sessionOf(c).rooms, n)
 	}
+}
+
+// TestSinceNext: a position may be in the convention of Kafka's consumers, of a room or a wildcard and its
+// rooms. A topic id stands for the epoch that the topic has now.
+func TestSinceNext(t *testing.T) {
+	h := wildcardHandler(t)
+	p, _, _ := h.catalog.Resolve("trades:AB")
+	p.Feed = rooms.NewFeed("trades")
+	p.Feed.Identify("T1", "e1")
+	p.Feed.Open("e1", 2)
+	c := login(t, h, "42")
+	f := func(room, since string, want rooms.Positions) {
+		t.Helper()
+		c.says(`{"method":"subscribe","params":{"rooms":["trades:A*"],"since":{"` + room + `":` + since + `}},"id":1}`)
+		r := c.asked[len(c.asked)-1]
+		got := r.SinceByRoom[room]
+		if r.Since != nil {
+			got = *r.Since
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s in %s: %+v, want %+v", since, room, got, want)
+		}
+	}
+	at := func(epoch string, offset int64) rooms.Positions {
+		return rooms.Positions{Epoch: epoch, Offsets: []rooms.Pos{{Partition: 1, Offset: offset}}}
+	}
+	for _, room := range []string{"trades:A*", "trades:AB"} {
+		f(room, `{"topicId":"T1","next":{"1":6}}`, at("e1", 5))
+		f(room, `{"topicId":"T1","next":{"1":0}}`, at("e1", -1))
+		f(room, `{"topicId":"T2","next":{"1":6}}`, at("T2", 5)) // no such epoch: -32008
+		f(room, `{"epoch":"e0","next":{"1":6}}`, at("e0", 5))
+		f(room, `{"topicId":"T1","next":{}}`, rooms.Positions{Epoch: "e1"})
+	}
+	bad := func(since, why string) {
+		t.Helper()
+		got := c.says(`{"method":"subscribe","params":{"rooms":["trades:AB"],"since":{"trades:AB":` + since + `}},"id":1}`)
+		if !strings.Contains(got, `"code":-32602`) || !strings.Contains(got, why) {
+			t.Errorf("%s is answered %s", since, got)
+		}
+	}
+	bad(`{"next":{"1":6}}`, "needs the topicId or the epoch")
+	bad(`{"topicId":"T1","epoch":"e1","next":{"1":6}}`, "needs the topicId or the epoch")
+	bad(`{"topicId":1,"next":{"1":6}}`, "not a string")
+	bad(`{"topicId":"T1","next":{"1":-1}}`, "below 0")
+	bad(`{"topicId":"T1","next":{"x":1}}`, ".next must have partition numbers")
+	bad(`{"topicId":"T1","next":[]}`, ".next must be an object")
 }

@@ -76,7 +76,7 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 	if ref.Wildcards, ref.MostRooms = row.Wildcards, row.RoomsPerWildcard; ref.MostRooms == 0 {
 		ref.MostRooms = -1
 	}
-	for room, at := range w.since {
+	for room := range w.since {
 		if !strings.HasPrefix(room, prefix) || room == ref.Name {
 			continue
 		}
@@ -84,7 +84,7 @@ func (h *Handler) makeWildcard(c conn, s *session, user string, ref *loop.RoomRe
 			if ref.SinceByRoom == nil {
 				ref.SinceByRoom = map[string]rooms.Positions{}
 			}
-			ref.SinceByRoom[room] = at
+			ref.SinceByRoom[room], _ = w.sinceOf(room, p)
 		}
 	}
 	joins := true // the client does not cause later rooms
