@@ -39,8 +39,9 @@ const (
 var named = regexp.MustCompile(`\]\(([a-z-]+)\.md\)`)
 
 func newGuide() (*guide, error) {
+	transform := parser.WithASTTransformers(util.Prioritized(links{}, 100))
 	g := &guide{texts: map[string][]byte{}, markdown: goldmark.New(goldmark.WithExtensions(extension.GFM),
-		goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(links{}, 100))))}
+		goldmark.WithParserOptions(parser.WithAutoHeadingID(), transform))}
 	var err error
 	if g.page, err = template.ParseFS(files, "page.html"); err != nil {
 		return nil, err
@@ -101,8 +102,8 @@ func (g *guide) serve(w http.ResponseWriter, r *http.Request) {
 // serveList answers /llms.txt: the pages, and what each is about (https://llmstxt.org).
 func (g *guide) serveList(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer
-	b.WriteString("# tapecast\n\n> A push gateway: Kafka topics to WebSocket clients, resumed by position on any node.\n\n" +
-		"## Guide\n\n")
+	b.WriteString("# tapecast\n\n> A push gateway: Kafka topics to WebSocket clients, resumed by position on any node." +
+		"\n\n## Guide\n\n")
 	for _, name := range g.names {
 		fmt.Fprintf(&b, "- [%s](/docs/guide/%s.md)\n", title(g.texts[name]), name)
 	}

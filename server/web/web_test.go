@@ -76,7 +76,8 @@ func TestGuide(t *testing.T) {
 			if part == "" {
 				continue
 			}
-			if !slices.ContainsFunc(id.FindAllStringSubmatch(there, -1), func(m []string) bool { return m[1] == part }) {
+			headings := id.FindAllStringSubmatch(there, -1)
+			if !slices.ContainsFunc(headings, func(m []string) bool { return m[1] == part }) {
 				t.Errorf("%s leads to %s, which has no such heading", from, m[1])
 			}
 		}
@@ -114,6 +115,7 @@ func TestSearch(t *testing.T) {
 // TestNothingFromElsewhere: no page takes a script, a style or a picture from another host.
 func TestNothingFromElsewhere(t *testing.T) {
 	get := port(t)
+	own := regexp.MustCompile(`(?:src|href)="(/docs/[^"]+\.(?:js|css|png))"`)
 	foreign := regexp.MustCompile(`(src|href|url)\s*[=(]\s*["']?(https?:)?//[^"' )]+`)
 	for _, path := range []string{"/docs/", "/docs/asyncapi", "/docs/guide/index"} {
 		code, header, body := get(path)
@@ -123,7 +125,7 @@ func TestNothingFromElsewhere(t *testing.T) {
 		if header.Get("Content-Security-Policy") == "" {
 			t.Errorf("%s has no policy", path)
 		}
-		for _, m := range regexp.MustCompile(`(?:src|href)="(/docs/[^"]+\.(?:js|css|png))"`).FindAllStringSubmatch(body, -1) {
+		for _, m := range own.FindAllStringSubmatch(body, -1) {
 			if code, _, text := get(m[1]); code != 200 || text == "" {
 				t.Errorf("%s takes %s, which is answered with %d", path, m[1], code)
 			}

@@ -61,7 +61,8 @@ func (s *internalSpec) operation(method, path string, operation any) {
 		kind = slices.Sorted(maps.Keys(content))[0]
 		if example := s.at(content[kind], "example"); example != nil {
 			body = string(encoded(example))
-			if err := valid(s.schema("paths", path, method, "requestBody", "content", kind, "schema"), []byte(body)); err != nil {
+			schema := s.schema("paths", path, method, "requestBody", "content", kind, "schema")
+			if err := valid(schema, []byte(body)); err != nil {
 				s.t.Errorf("the example of %s: %v", path, err)
 			}
 		}
@@ -155,11 +156,12 @@ func (s *internalSpec) send(method, documented, path, target, body string, heade
 	if kind != "application/json" || method == "head" {
 		return resp.StatusCode
 	}
-	names := []string{"paths", path, documented, "responses", code, "content", kind, "schema"}
-	if ref, ok := s.object(s.doc, "paths", path, documented)["responses"].(map[string]any)[code].(map[string]any)["$ref"]; ok {
-		names = append(strings.Split(strings.TrimPrefix(ref.(string), "#/"), "/"), "content", kind, "schema")
+	at := []string{"paths", path, documented, "responses", code}
+	direct := s.object(s.doc, "paths", path, documented, "responses")[code].(map[string]any)
+	if ref, ok := direct["$ref"].(string); ok {
+		at = strings.Split(strings.TrimPrefix(ref, "#/"), "/")
 	}
-	if err := valid(s.schema(names...), text); err != nil {
+	if err := valid(s.schema(append(at, "content", kind, "schema")...), text); err != nil {
 		s.t.Errorf("%s %s is answered with %s: %v", method, target, text, err)
 	}
 	return resp.StatusCode
