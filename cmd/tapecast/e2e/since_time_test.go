@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
 // TestResumeByTime: a client that says when it was last there gets everything younger, from Kafka
@@ -92,5 +94,48 @@ func TestResumeByTime(t *testing.T) {
 		}
 		c.await("three of ten", func() bool { return len(c.rooms["mine:t1"].frames) == 3 })
 		c.check()
+	})
+}
+
+// TestResumeByTopicID: what a consumer of the topic writes down, which is the topic's id and the next
+// offset of each partition, is a position on every node. The id of another topic is too old.
+func TestResumeByTopicID(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, k *cluster) {
+		k.topic(t, "ticks", 3)
+		k.topic(t, "mine", 3)
+		w := k.producer(t)
+		for i := range 30 {
+			w.send("ticks", int32(i%3), nil, fmt.Appendf(nil, "%d", i))
+		}
+		w.flush()
+		described, err := k.admin(t).DescribeTopics(t.Context(),
+			kafka.NewTopicCollectionOfTopicNames([]string{k.name("ticks"), k.name("mine")}))
+		if err != nil || len(described.TopicDescriptions) != 2 {
+			t.Fatal(described, err)
+		}
+		ids := map[string]string{}
+		for _, d := range described.TopicDescriptions {
+			ids[d.Name] = d.TopicID.String()
+		}
+		g := start(t, config(k, resumeConfig))
+		join := func(id string) (*client, *roomReply) {
+			c := join(t, g, "t1")
+			r, err := goneOn(c, "ticks", map[string]any{"topicId": id, "next": map[string]any{"0": 4, "1": 0, "2": 10}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c, r
+		}
+		c, r := join(ids[k.name("ticks")])
+		if r.Error != nil || r.Recovered == nil || !*r.Recovered {
+			t.Errorf("%+v", r)
+		}
+		c.await("the rest", func() bool { return len(c.rooms["ticks"].frames) == 6+10 })
+		c.check()
+		if c, r = join(ids[k.name("mine")]); r.Error == nil || r.Error.Code != -32008 {
+			t.Errorf("the id of another topic: %+v", r)
+		}
+		c.notice("gap")
 	})
 }
