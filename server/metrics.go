@@ -119,6 +119,7 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	s.writeKeyMetrics(m)
 	s.writeSharedMetrics(m)
 	s.writeRevocationMetrics(m)
+	s.writeTierMetrics(m)
 	put(m, "tapecast_messages_received_total", s.limit.Requests.Load())
 	put(m, "tapecast_request_errors_total", s.handler.Faults())
 	m.family("tapecast_requests_total")

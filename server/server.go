@@ -19,6 +19,7 @@ import (
 	"tapecast/server/auth"
 	"tapecast/server/config"
 	"tapecast/server/limits"
+	"tapecast/server/limits/tiers"
 	"tapecast/server/logging"
 	"tapecast/server/registry"
 	"tapecast/server/session"
@@ -48,6 +49,8 @@ type Server struct {
 	embedded    *demo.Embedded
 	publisher   publisher
 	replica     atomic.Pointer[ingest.Replica] // of auth.revocations; nil: there is none
+	tiers       *tiers.List                    // of limits.tiers_topic; nil: there is none
+	tierReplica atomic.Pointer[ingest.Replica] // its reader
 	direct      direct
 	reruled     reruled
 
@@ -100,6 +103,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.limit = limits.New(cfg)
+	s.tiers = s.newTiers()
 	if s.security, err = logging.OpenSecurity(cfg.Log.Security, log); err != nil {
 		return nil, err
 	}

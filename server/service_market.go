@@ -58,8 +58,10 @@ func (s *Server) startEmbedded(ctx context.Context) (err error) {
 			topics = append(topics, demo.TopicSpec{Name: f.Topic(), Partitions: 3})
 		}
 	}
-	if name := s.cfg.Auth.Revocations; name != "" {
-		topics = append(topics, demo.TopicSpec{Name: name, Partitions: 1})
+	for _, name := range []string{s.cfg.Auth.Revocations, s.cfg.Limits.TiersTopic} {
+		if name != "" {
+			topics = append(topics, demo.TopicSpec{Name: name, Partitions: 1})
+		}
 	}
 	if s.embedded, err = demo.StartEmbedded(ctx, topics, "", s.log); err != nil {
 		return err

@@ -20,6 +20,9 @@ func (s *Server) services() []*registry.Service {
 	if s.cfg.Auth.Revocations != "" {
 		list = append(list, s.revocations())
 	}
+	if s.tiers != nil {
+		list = append(list, s.tierRows())
+	}
 	if s.auth.Shares() {
 		list = append(list, s.cache())
 	}

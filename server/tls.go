@@ -113,7 +113,7 @@ func (s *Server) ReloadKeys(fresh *config.Config) error {
 // that Load has checked. Clients that are connected have them from their next request on, and
 // limits.bytes_per_second at once. It waits for that, roundWait at most.
 func (s *Server) ReloadTiers(fresh *config.Config) error {
-	if err := s.limit.SetTiers(&fresh.Limits); err != nil {
+	if err := s.setLimits(&fresh.Limits); err != nil {
 		return err
 	}
 	s.measure()

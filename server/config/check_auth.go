@@ -170,20 +170,24 @@ func (c *collector) checkUsers(a *Auth) {
 	}
 }
 
-// checkRevocations checks the topic of revocations. What else goes there would be taken for one.
+// checkRevocations checks the topic of revocations.
 func (c *collector) checkRevocations(cfg *Config) {
-	const path = "auth.revocations"
-	name := cfg.Auth.Revocations
+	c.checkOwnTopic(cfg, "auth.revocations", cfg.Auth.Revocations, "who is revoked", "revocations")
+}
+
+// checkOwnTopic checks a topic that the gateway itself reads. What else goes there would be taken for what
+// it expects. secret is what clients must not be sent.
+func (c *collector) checkOwnTopic(cfg *Config, path, name, secret, expects string) {
 	reads := func(r Route) bool { return r.Topic == name }
 	switch at := slices.IndexFunc(cfg.Ingest.Routes, reads); {
 	case name == "":
 	case !topicName.MatchString(name):
 		c.add(path, fmt.Sprintf("%q is not a topic name", name), "use letters, digits, dots, dashes and underscores")
 	case at >= 0:
-		c.add(path, fmt.Sprintf("%s reads %q too, so that clients would be sent who is revoked",
-			index("ingest.routes", at), name), "name a topic of its own")
+		c.add(path, fmt.Sprintf("%s reads %q too, so that clients would be sent %s",
+			index("ingest.routes", at), name, secret), "name a topic of its own")
 	case name == cfg.Kafka.DeadLetter:
-		c.add(path, "is kafka.dead_letter too, and refused records are not revocations", "name a topic of its own")
+		c.add(path, "is kafka.dead_letter too, and refused records are not "+expects, "name a topic of its own")
 	}
 }
 

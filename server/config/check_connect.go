@@ -126,6 +126,13 @@ func (cfg *Config) topicAsks() []ingest.TopicAsk {
 			Kept:   "what was revoked is forgotten when its record is deleted; set cleanup.policy=compact on it",
 		})
 	}
+	if name := cfg.Limits.TiersTopic; name != "" {
+		out = append(out, ingest.TopicAsk{
+			Name: name, Reads: true,
+			Absent: "create it with cleanup.policy=compact, or the node is never ready (limits.tiers_topic)",
+			Kept:   "a tier is as in limits.tiers again when its record is deleted; set cleanup.policy=compact on it",
+		})
+	}
 	if k := &cfg.Kafka; k.DeadLetter != "" {
 		out = append(out, ingest.TopicAsk{
 			Name: k.DeadLetter, Writes: true, Absent: "create it, or refused records are lost (kafka.dead_letter)",

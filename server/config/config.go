@@ -202,6 +202,9 @@ type Limits struct {
 	// Tiers are rows of limits by name. A token that names none of them has the limits above. SIGHUP
 	// reads them again. Default none.
 	Tiers map[string]Tier `koanf:"tiers"`
+	// TiersTopic is a compacted topic of such rows, which go before those of Tiers. It is read whole before
+	// the node is ready, and followed. Default "": there is none.
+	TiersTopic string `koanf:"tiers_topic"`
 }
 
 // Kafka is the cluster to read from. Without brokers there is an embedded one with a market.

@@ -123,6 +123,11 @@ func (c *collector) checkTiers(cfg *Config) {
 		}
 		c.checkTier(cfg, path, t)
 	}
+	c.checkOwnTopic(cfg, "limits.tiers_topic", l.TiersTopic, "what accounts may take", "rows of limits")
+	if l.TiersTopic != "" && l.TiersTopic == cfg.Auth.Revocations {
+		c.add("limits.tiers_topic", "is auth.revocations too, and revocations are not rows of limits",
+			"name a topic of its own")
+	}
 }
 
 // checkTier checks limits that a tier may set, or those of accounts without one.

@@ -31,7 +31,7 @@ type cluster struct {
 func (k *cluster) name(topic string) string { return topic + k.suffix }
 
 // topicKeys matches the keys of a configuration that name a topic.
-var topicKeys = regexp.MustCompile(`\b(topic|dead_letter|revocations): (\w+)`)
+var topicKeys = regexp.MustCompile(`\b(topic|dead_letter|revocations|tiers_topic): (\w+)`)
 
 // named returns a configuration with the cluster's names of topics.
 func (k *cluster) named(yaml string) string {

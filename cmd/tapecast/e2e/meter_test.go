@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -62,5 +63,81 @@ func TestBytesPerSecond(t *testing.T) {
 	}
 	if n := g.metric("tapecast_limited_total", `limit="bytes_per_second"`); n > 60 {
 		t.Errorf("it is counted %v times", n)
+	}
+}
+
+// TestTiersTopic: rows of a topic go before those of the configuration, from the start on and as they
+// change, for those who are connected. A bad one leaves its tier as it was, and a tombstone leaves it to
+// the configuration again.
+func TestTiersTopic(t *testing.T) {
+	besideOthers(t)
+	k := fakeCluster(t)
+	k.topic(t, "trades", 1)
+	k.topic(t, "tiers", 1)
+	w := k.producer(t)
+	put := func(tier, row string) {
+		var value []byte
+		if row != "" {
+			value = []byte(row)
+		}
+		w.send("tiers", 0, []byte(tier), value)
+		w.flush()
+	}
+	put("pro", `{"rooms_per_connection":4,"rooms_per_wildcard":4}`)
+	put("gold", `{"rooms_per_connection":5}`)
+	g := start(t, config(k, strings.Replace(tierConfig, "limits:\n", "limits:\n  tiers_topic: tiers\n", 1)))
+	in := map[string]*client{}
+	for _, tier := range []string{"pro", "gold", "basic"} {
+		in[tier] = dial(t, g, dialing{query: "?token=" + tierToken(t, tier, tier)})
+	}
+	rooms := []string{"trades:A", "trades:B", "trades:C", "trades:D", "trades:E", "trades:F"}
+	joins := func(tier string) (joined int) {
+		t.Helper()
+		for _, r := range roomReplies(in[tier].call("subscribe", map[string]any{"rooms": rooms}).Result) {
+			if r.Error == nil {
+				joined++
+			}
+		}
+		in[tier].call("unsubscribe", map[string]any{"rooms": rooms})
+		return joined
+	}
+	have := func(what, tier string, want int) {
+		t.Helper()
+		if n := joins(tier); n != want {
+			t.Errorf("%s: %s has %d rooms, want %d", what, tier, n, want)
+		}
+	}
+	taken := func(n float64) {
+		t.Helper()
+		eventually(t, patience, "the records are taken", func() bool {
+			return g.metric("tapecast_tier_records_total") == n
+		})
+	}
+	have("the start", "pro", 4)
+	have("the start", "gold", 5)
+	have("the start", "basic", 3)
+	put("pro", `{"rooms_per_connection":6}`)
+	put("gold", `{"rooms_per_connection":"five"}`)
+	taken(4)
+	have("a record", "pro", 6)
+	eventually(t, patience, "degraded", func() bool {
+		_, body := g.get("/health")
+		return strings.Contains(body, `key \"gold\", partition 0, offset 3`)
+	})
+	have("a bad record", "gold", 5)
+	g.reloadWith("basic: {", "basic: {rooms_per_connection: 2, ", "tiers reloaded")
+	have("SIGHUP", "basic", 2)
+	have("SIGHUP", "pro", 6)
+	put("pro", "")
+	put("gold", "")
+	taken(6)
+	have("a tombstone", "pro", 5)
+	have("a tombstone", "gold", 3)
+	eventually(t, patience, "healthy", func() bool {
+		_, body := g.get("/health")
+		return strings.HasPrefix(body, `{"status":"healthy"`)
+	})
+	for _, c := range in {
+		c.check()
 	}
 }
