@@ -254,6 +254,7 @@ func (l *Loop) take(c *Conn, given *rooms.Member, p *request) {
 			p.wish.Missed.From = lost.Oldest
 		}
 	}
+	p.wish.Unplaced = given.Positions.Epoch == "" && p.wildcard == nil && !snapshot // a wildcard's come anyway
 	out.Partial = given.Partial
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if snapshot {

@@ -27,6 +27,9 @@ func (c *memberClient) TooSlow(r *rooms.Room) {
 	c.loop.life.close(c.conn(), wire.CloseTooSlow, []byte(r.Name()))
 }
 
+// Places reports whether the client wants `positions`.
+func (c *memberClient) Places() bool { return c.conn().is(fPositions) }
+
 // Walked counts last values that were sent.
 func (c *memberClient) Walked(r *rooms.Room, bytes int64) {
 	c.loop.engine.cfg.SnapshotSent(c.conn(), r.Name(), bytes)

@@ -44,6 +44,10 @@ type Extra struct {
 	due   time.Duration // of the next send
 	index int           // in Rules.delays, from 1; 0: not in it
 
+	// unplaced: the client was told no positions when it joined, since the topic was not known yet, and
+	// wants to be told once it is. Without an epoch it could not resume.
+	unplaced bool
+
 	skipped uint64        // frames that were superseded before they were sent
 	told    time.Duration // when the client was last told of them
 }
@@ -67,6 +71,7 @@ type Wish struct {
 	Keys     []string      // the wanted keys; nil: all
 	Every    time.Duration // the least time between two sends; 0: at once
 	Await    bool          // nothing before the next keyframe
+	Unplaced bool          // its client was told no positions, and is to be told once they are known
 
 	Resume *rooms.Resume // how it continues from where its client was; nil: it starts now
 	Epoch  string        // of Resume
@@ -88,6 +93,9 @@ func (r *Rules) Begin(m *Member, c Client, w *Wish) *Extra {
 	}
 	if w.Every > 0 {
 		s.needs().every = w.Every
+	}
+	if w.Unplaced && c.Places() {
+		s.needs().unplaced = true
 	}
 	if w.Missed != nil {
 		s.needs().missed = w.Missed

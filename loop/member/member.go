@@ -58,6 +58,8 @@ type Client interface {
 	Recall(x *Extra, given *rooms.Member, ask *rooms.Recall)
 	// Walked counts bytes of last values that the client was sent because it asked for them.
 	Walked(r *rooms.Room, bytes int64)
+	// Places reports whether the client wants to be told of positions that it did not ask for.
+	Places() bool
 	// Wake makes the loop look at the members again.
 	Wake()
 }

@@ -121,6 +121,7 @@ func (s *step) finish() bool {
 			if !s.tell(wire.AppendSnapshotEnd(nil, r.Name(), at, s.Table.Partial(r))) {
 				return false
 			}
+			x.unplaced = at.Epoch == "" && x.client.Places()
 		}
 		x.walk, x.level = walkNone, false
 		x.countWalk()
@@ -134,10 +135,29 @@ func (s *step) finish() bool {
 		}
 		x.skipped, x.told = 0, s.Now()
 	}
+	if x.unplaced && !s.place() {
+		return false
+	}
 	if x.walk == walkNone && x.upTo == nil && !x.await && x.filter.Have == nil && x.skipped == 0 &&
-		x.every == 0 && !x.filter.Keyed() {
+		x.every == 0 && !x.filter.Keyed() && !x.unplaced {
 		s.drop()
 	}
+	return true
+}
+
+// place tells the client its positions once they are known: `positions` would come only when the room is
+// quiet, and a client that lost its connection before could not resume. It returns false if the client
+// could not be told now.
+func (s *step) place() bool {
+	at := s.Position(s.m, s.x)
+	if at.Epoch == "" {
+		return true // not yet
+	}
+	text := wire.AppendPositionsOf([]byte(wire.PositionsHead), s.m.Room().Name(), at)
+	if !s.tell(wire.EndPositions(text)) {
+		return false
+	}
+	s.x.unplaced = false
 	return true
 }
 
