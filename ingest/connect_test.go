@@ -33,28 +33,7 @@ func connected(t *testing.T, bounds connectBounds, cfg Config, topics ...TopicAs
 // Connect reports each broker and topic, with the user's rights.
 func TestConnect(t *testing.T) {
 	t.Parallel()
-	may := func(topic string, ops ...kmsg.ACLOperation) (list []kfake.ACL) {
-		for _, op := range ops {
-			list = append(list, kfake.ACL{
-				Resource: kmsg.ACLResourceTypeTopic, Name: topic, Pattern: kmsg.ACLResourcePatternTypeLiteral,
-				Operation: op, Allow: true,
-			})
-		}
-		return list
-	}
-	acls := may("quotes", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)
-	acls = append(acls, may("trades", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)...)
-	acls = append(acls, may("dark", kmsg.ACLOperationDescribe)...)
-	acls = append(acls, may("dead", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)...)
-	acls = append(acls, may("none", kmsg.ACLOperationDescribe)...)
-	k := fake(t, kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"),
-		kfake.User("PLAIN", "u", "p", acls...), kfake.SeedTopics(3, "trades", "dark", "dead", "hidden"))
-	if err := k.CreateTopic("quotes", 4, map[string]string{"cleanup.policy": "compact"}); err != nil {
-		t.Fatal(err)
-	}
-	cfg := Config{Brokers: k.ListenAddrs(), Librdkafka: map[string]string{
-		"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p",
-	}}
+	cfg := guarded(t)
 	got := connected(t, answering, cfg,
 		TopicAsk{Name: "quotes", Reads: true, LastValues: true, Compacted: []string{"mind tombstones"}},
 		TopicAsk{Name: "trades", Reads: true, LastValues: true},
@@ -103,6 +82,34 @@ func TestConnect(t *testing.T) {
 		!strings.Contains(last(got), "refused; check host and port in kafka.brokers") {
 		t.Errorf("a broker that does not exist: %v", got)
 	}
+}
+
+// guarded starts two brokers on which user u may do something else with each topic, and user root
+// everything. It returns the configuration of u.
+func guarded(t *testing.T) Config {
+	t.Helper()
+	may := func(topic string, ops ...kmsg.ACLOperation) (list []kfake.ACL) {
+		for _, op := range ops {
+			list = append(list, kfake.ACL{
+				Resource: kmsg.ACLResourceTypeTopic, Name: topic, Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: op, Allow: true,
+			})
+		}
+		return list
+	}
+	acls := may("quotes", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)
+	acls = append(acls, may("trades", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)...)
+	acls = append(acls, may("dark", kmsg.ACLOperationDescribe)...)
+	acls = append(acls, may("dead", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)...)
+	acls = append(acls, may("none", kmsg.ACLOperationDescribe)...)
+	k := fake(t, kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"),
+		kfake.User("PLAIN", "u", "p", acls...), kfake.SeedTopics(3, "trades", "dark", "dead", "hidden"))
+	if err := k.CreateTopic("quotes", 4, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
+	return Config{Brokers: k.ListenAddrs(), Librdkafka: map[string]string{
+		"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p",
+	}}
 }
 
 // Connect names a partition that cannot be read, with its leader and the reason.

@@ -53,32 +53,51 @@ func testBadRecords(t *testing.T, keep bool) {
 			Type: "x"}).start().ready()
 	m := r.join("all")
 	w := newWriter(t, k.ListenAddrs(), nil)
-	topic := "a"
-	put := func(value string, headers ...string) {
-		m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 0}, Key: []byte("k")}
-		if value != "null" {
-			m.Value = []byte(value)
-		}
-		for i := 0; i < len(headers); i += 2 {
-			m.Headers = append(m.Headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
-		}
-		w.send(m)
-	}
-	put(`{"s":"good"}`, "skip", "no")
-	put(`no JSON`, "skip", "no")
-	put("{\"s\":\"\xff\"}", "skip", "no")
-	put(`{"x":"no s"}`, "skip", "no", "own", "header")
-	put(`{"s":"fits nowhere"}`, "skip", "yes")
-	put(`{"s":"`+strings.Repeat("x", 1000)+`"}`, "skip", "no")
-	for range 20 {
-		put(`{`, "skip", "no")
-	}
-	put("null", "skip", "no") // its room's key is in the value
-	put(`{"s":"end"}`, "skip", "no")
+	putBadRecords(w)
 	if got := datas(m.wait(2)); got[0] != `{"s":"good"}` || got[1] != `{"s":"end"}` {
 		t.Errorf("read %v", got)
 	}
 	eventually(t, "all dead letters", func() bool { return r.c.Stats().DeadLetters == uint64(letters) })
+	badRecordsCounted(t, r)
+	badRecordsLogged(t, r)
+	badRecordsKept(t, k, letters)
+	// The offsets of bad records count as progress.
+	putWith(w, `{`, "skip", "no")
+	eventually(t, "past the bad record", func() bool {
+		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":28}`)
+	})
+}
+
+// putWith writes a value with headers to topic a; "null": a tombstone.
+func putWith(w *writer, value string, headers ...string) {
+	topic := "a"
+	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &topic, Partition: 0}, Key: []byte("k")}
+	if value != "null" {
+		m.Value = []byte(value)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		m.Headers = append(m.Headers, kafka.Header{Key: headers[i], Value: []byte(headers[i+1])})
+	}
+	w.send(m)
+}
+
+// putBadRecords writes 28 records: two good ones, one that no route matches, and 25 bad ones.
+func putBadRecords(w *writer) {
+	putWith(w, `{"s":"good"}`, "skip", "no")
+	putWith(w, `no JSON`, "skip", "no")
+	putWith(w, "{\"s\":\"\xff\"}", "skip", "no")
+	putWith(w, `{"x":"no s"}`, "skip", "no", "own", "header")
+	putWith(w, `{"s":"fits nowhere"}`, "skip", "yes")
+	putWith(w, `{"s":"`+strings.Repeat("x", 1000)+`"}`, "skip", "no")
+	for range 20 {
+		putWith(w, `{`, "skip", "no")
+	}
+	putWith(w, "null", "skip", "no") // its room's key is in the value
+	putWith(w, `{"s":"end"}`, "skip", "no")
+}
+
+func badRecordsCounted(t *testing.T, r *rig) {
+	t.Helper()
 	s := r.c.Stats()
 	want := map[string]uint64{"json": 21, "utf8": 1, "field": 2, "size": 1, "room": 0}
 	for reason, n := range want {
@@ -90,6 +109,10 @@ func testBadRecords(t *testing.T, keep bool) {
 		s.Topics[0].Unmatched != 1 {
 		t.Errorf("stats %+v", s)
 	}
+}
+
+func badRecordsLogged(t *testing.T, r *rig) {
+	t.Helper()
 	for _, line := range []string{
 		"topic=a partition=0 offset=1 reason=json", "topic=a partition=0 offset=2 reason=utf8",
 		"topic=a partition=0 offset=3 reason=field",
@@ -105,6 +128,11 @@ func testBadRecords(t *testing.T, keep bool) {
 	if n := r.log.count("reason=json"); n != sampleLines {
 		t.Errorf("%d lines for one reason, want %d", n, sampleLines)
 	}
+}
+
+// badRecordsKept reads the dead letters, of which the third and the last are looked at.
+func badRecordsKept(t *testing.T, k *kfake.Cluster, letters int) {
+	t.Helper()
 	n := 0
 	consumeAll(t, k.ListenAddrs(), []string{"dead"}, func(m *kafka.Message) bool {
 		if n == 2 {
@@ -123,11 +151,6 @@ func testBadRecords(t *testing.T, keep bool) {
 			t.Errorf("a tombstone's letter has the value %q and the header %s", m.Value, last.Key)
 		}
 		return n < letters
-	})
-	// The offsets of bad records count as progress.
-	put(`{`, "skip", "no")
-	eventually(t, "past the bad record", func() bool {
-		return strings.HasSuffix(string(r.join("all").joined.AppendJSON(nil)), `"0":28}`)
 	})
 }
 

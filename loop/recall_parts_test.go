@@ -136,19 +136,44 @@ func (p *parts) take() {
 // wildcard, and when they leave, come back or hang up in between. No part is kept.
 func TestRecallParts(t *testing.T) {
 	p := newParts(t)
-	records := 3000
+	p.end = 3000
 	if raceEnabled {
-		records = 1200
+		p.end = 1200
 	}
-	p.end = records
 	p.put(400)
 	p.settle()
+	stop := p.goesOn()
+	var clients sync.WaitGroup
+	for range 3 {
+		p.staying(&clients, "all", "", "all")
+		p.staying(&clients, "filtered", "k3", "all")
+		p.staying(&clients, "wildcard", "", "wild:a", "wild:b")
+	}
+	for range 4 {
+		r := &resumer{p: p, last: map[string][2]int64{"all": {-1, -1}}, got: map[string]int{}}
+		clients.Go(func() {
+			if err := r.roam(p.end); err != nil {
+				t.Errorf("one that comes and goes: %v, %d of %d", err, r.got["all"], p.end)
+			}
+		})
+	}
+	clients.Wait()
+	stop()
+	t.Logf("%d parts, %d taken back, %d not now", p.given.Load(), p.taken.Load(), p.later.Load())
+	if p.given.Load() < 200 || p.taken.Load() == 0 {
+		t.Error("the past did not come in parts")
+	}
+	p.await(func() bool { return p.handed.Load() == 0 })
+}
+
+// goesOn publishes the rest, and has parts taken back until it is stopped.
+func (p *parts) goesOn() (stop func()) {
 	done := make(chan struct{})
-	var feeding, clients sync.WaitGroup
+	var feeding sync.WaitGroup
 	feeding.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
-		for range (records - 400) / 5 {
+		for range (p.end - 400) / 5 {
 			p.put(5)
 			<-tick.C
 		}
@@ -165,61 +190,48 @@ func TestRecallParts(t *testing.T) {
 			}
 		}
 	})
-	count := func(room, key string) (n int) {
-		for i := range records {
-			in := room == "all" || room == "wild:"+string(rune('a'+i%3%2))
-			if in && (key == "" || key == fmt.Sprint("k", i%5)) {
-				n++
-			}
-		}
-		return n
+	return func() {
+		close(done)
+		feeding.Wait()
 	}
+}
+
+// count is how many messages of a key a room has at the end; "": of any key.
+func (p *parts) count(room, key string) (n int) {
+	for i := range p.end {
+		in := room == "all" || room == "wild:"+string(rune('a'+i%3%2))
+		if in && (key == "" || key == fmt.Sprint("k", i%5)) {
+			n++
+		}
+	}
+	return n
+}
+
+// staying starts a client that is now and then slow, and stays until it has all of the rooms.
+func (p *parts) staying(clients *sync.WaitGroup, name, key string, in ...string) {
+	r := &resumer{p: p, key: key, last: map[string][2]int64{}, got: map[string]int{}}
+	want := map[string]int{}
+	for _, room := range in {
+		r.last[room] = [2]int64{-1, -1}
+		want[room] = p.count(room, key)
+	}
+	r.dial()
 	slow := func() {
 		if rand.IntN(50) == 0 {
-			p.awaitMore(rand.IntN(11), records)
+			p.awaitMore(rand.IntN(11), p.end)
 		}
 	}
-	staying := func(name, key string, in ...string) {
-		r := &resumer{p: p, key: key, last: map[string][2]int64{}, got: map[string]int{}}
-		want := map[string]int{}
-		for _, room := range in {
-			r.last[room] = [2]int64{-1, -1}
-			want[room] = count(room, key)
+	clients.Go(func() {
+		defer r.conn.Close()
+		err := r.say(r.since(in[0]))
+		if err == nil {
+			err = r.readTo(want, slow)
 		}
-		r.dial()
-		clients.Go(func() {
-			defer r.conn.Close()
-			err := r.say(r.since(in[0]))
-			if err == nil {
-				err = r.readTo(want, slow)
-			}
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			if key == "" && r.bare > 6*len(in)*(r.gaps+1) {
-				t.Errorf("%s: %d messages say nothing of the one before", name, r.bare)
-			}
-		})
-	}
-	for range 3 {
-		staying("all", "", "all")
-		staying("filtered", "k3", "all")
-		staying("wildcard", "", "wild:a", "wild:b")
-	}
-	for range 4 {
-		r := &resumer{p: p, last: map[string][2]int64{"all": {-1, -1}}, got: map[string]int{}}
-		clients.Go(func() {
-			if err := r.roam(records); err != nil {
-				t.Errorf("one that comes and goes: %v, %d of %d", err, r.got["all"], records)
-			}
-		})
-	}
-	clients.Wait()
-	close(done)
-	feeding.Wait()
-	t.Logf("%d parts, %d taken back, %d not now", p.given.Load(), p.taken.Load(), p.later.Load())
-	if p.given.Load() < 200 || p.taken.Load() == 0 {
-		t.Error("the past did not come in parts")
-	}
-	p.await(func() bool { return p.handed.Load() == 0 })
+		if err != nil {
+			p.t.Errorf("%s: %v", name, err)
+		}
+		if key == "" && r.bare > 6*len(in)*(r.gaps+1) {
+			p.t.Errorf("%s: %d messages say nothing of the one before", name, r.bare)
+		}
+	})
 }

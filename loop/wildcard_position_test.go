@@ -49,6 +49,16 @@ func TestWildcardPosition(t *testing.T) {
 	snap.ask("+list", "list last:*("+at(1)+" false false last:x"+at(1)+")")
 
 	c.write(1, "auth positions")
+	w.toldWhileBusy(t, c)
+	c.conn.Close()
+	w.await(func() bool { return w.engine.Stats().Connections == 1 })
+	w.toldWhenStalled(t)
+}
+
+// toldWhileBusy: while all matching rooms are busy, the positions that are told go on, and are
+// never beyond what was sent.
+func (w *world) toldWhileBusy(t *testing.T, c *client) {
+	t.Helper()
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -87,10 +97,11 @@ func TestWildcardPosition(t *testing.T) {
 	}
 	close(stop)
 	<-stopped
+}
 
-	// One that does not read is told no more than it was sent.
-	c.conn.Close()
-	w.await(func() bool { return w.engine.Stats().Connections == 1 })
+// toldWhenStalled: a client that does not read is told no more than it was sent.
+func (w *world) toldWhenStalled(t *testing.T) {
+	t.Helper()
 	d := w.talk()
 	d.ask("+join wild:*", "join wild:*(")
 	big := `"` + strings.Repeat("x", 9000) + `"`

@@ -224,49 +224,52 @@ func FuzzScan(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: fastjson cannot parse: %v", text, err)
 		}
-		check := func(slot int, path ...string) {
-			sp := s.spans[slot]
-			if twice, differ := members(v, path); sp == doubledAt || differ {
-				if !twice || !differ && sp != doubledAt {
-					t.Fatalf("%q %v: found at %v; there twice: %v, with different values: %v", text,
-						path, sp, twice, differ)
-				}
-				if sp == doubledAt {
-					return
-				}
-				t.Fatalf("%q %v: is there twice with different values, and found at %v", text, path, sp)
-			}
-			got := text[sp.from:sp.to]
-			want := v.Get(path...)
-			if len(got) == 0 || want == nil {
-				// In fastjson a path may lead through an array. It also takes a later member if
-				// the first is not an object. Neither happens with these paths.
-				if len(got) != 0 || want != nil {
-					t.Fatalf("%q %v: %q, fastjson has %v", text, path, got, want)
-				}
-				return
-			}
-			mine, err := fastjson.ParseBytes(got)
-			if err != nil {
-				t.Fatalf("%q %v: %q is not JSON: %v", text, path, got, err)
-			}
-			if !bytes.Equal(mine.MarshalTo(nil), want.MarshalTo(nil)) {
-				t.Fatalf("%q %v: %q, fastjson has %s", text, path, got, want)
-			}
-			if len(bytes.TrimSpace(got)) != len(got) {
-				t.Fatalf("%q %v: %q has space around it", text, path, got)
-			}
-			if got[0] == '"' && utf8.Valid(got) {
-				var want string
-				err := json.Unmarshal(got, &want)
-				if said, _ := s.Unquoted(got); err != nil || string(said) != want {
-					t.Fatalf("%q: unquoted %q, want %q (%v)", got, said, want, err)
-				}
-			}
-		}
-		check(top, "s")
-		check(nested, "a", "b")
+		s.compare(t, text, v, top, "s")
+		s.compare(t, text, v, nested, "a", "b")
 	})
+}
+
+// compare compares the value that the scanner found for a path with fastjson's.
+func (s *Scanner) compare(t *testing.T, text []byte, v *fastjson.Value, slot int, path ...string) {
+	t.Helper()
+	sp := s.spans[slot]
+	if twice, differ := members(v, path); sp == doubledAt || differ {
+		if !twice || !differ && sp != doubledAt {
+			t.Fatalf("%q %v: found at %v; there twice: %v, with different values: %v", text,
+				path, sp, twice, differ)
+		}
+		if sp == doubledAt {
+			return
+		}
+		t.Fatalf("%q %v: is there twice with different values, and found at %v", text, path, sp)
+	}
+	got := text[sp.from:sp.to]
+	want := v.Get(path...)
+	if len(got) == 0 || want == nil {
+		// In fastjson a path may lead through an array. It also takes a later member if
+		// the first is not an object. Neither happens with these paths.
+		if len(got) != 0 || want != nil {
+			t.Fatalf("%q %v: %q, fastjson has %v", text, path, got, want)
+		}
+		return
+	}
+	mine, err := fastjson.ParseBytes(got)
+	if err != nil {
+		t.Fatalf("%q %v: %q is not JSON: %v", text, path, got, err)
+	}
+	if !bytes.Equal(mine.MarshalTo(nil), want.MarshalTo(nil)) {
+		t.Fatalf("%q %v: %q, fastjson has %s", text, path, got, want)
+	}
+	if len(bytes.TrimSpace(got)) != len(got) {
+		t.Fatalf("%q %v: %q has space around it", text, path, got)
+	}
+	if got[0] == '"' && utf8.Valid(got) {
+		var want string
+		err := json.Unmarshal(got, &want)
+		if said, _ := s.Unquoted(got); err != nil || string(said) != want {
+			t.Fatalf("%q: unquoted %q, want %q (%v)", got, said, want, err)
+		}
+	}
 }
 
 // members follows a path, each time by the first member of that name. It reports whether some
