@@ -95,6 +95,27 @@ func TestFromDemoBroker(t *testing.T) {
 	f(Target{URL: demo.URL, Publish: "nats://x:1"}, false)
 	f(Target{URL: demo.URL, Brokers: []string{"own:9092"}}, false)
 	f(Target{URL: demo.URL, Speech: job.Speech{Protocol: "plain"}}, false)
+	feedsFromDemo(t, demo)
+	othersFromDemo(t, demo)
+
+	keep(`{"listen":"127.0.0.1:8080","brokers":["10.0.0.1:9092"]}`)
+	f(demo, false)
+	keep(`{"listen"`)
+	f(demo, false)
+	keep(`{"listen":"127.0.0.1:8080","brokers":["` + addr + `"]}`)
+	broker.Close()
+	f(demo, false)
+	err = demo.checkPublishing(t.Context(), Endpoint{})
+	for _, flag := range []string{"--brokers", "--topic", "--direct", "--publish"} {
+		if err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%v does not name %s", err, flag)
+		}
+	}
+}
+
+// feedsFromDemo: which topic and fields feed a room of the demo's market.
+func feedsFromDemo(t *testing.T, demo Target) {
+	t.Helper()
 	feeds := func(room, topic, fields, wantTopic, wantFields string) {
 		t.Helper()
 		c := FanoutConfig{Target: demo, Rooms: []string{room}, Fields: fields}
@@ -112,6 +133,11 @@ func TestFromDemoBroker(t *testing.T) {
 	feeds("system_alerts", "", "", "", "")
 	feeds("keyed:{key}", "bench.rooms", "", "bench.rooms", "")
 	feeds("trades", "market.trades", "", "market.trades", `"s":"BENCH"`)
+}
+
+// othersFromDemo: what feeds the orders beside a room, and the rooms of several feeds.
+func othersFromDemo(t *testing.T, demo Target) {
+	t.Helper()
 	orders := FanoutConfig{Target: demo, Rooms: []string{"prices"}, OrdersRate: 5}
 	orders.Target.FromDemo()
 	if orders.fromDemo(); orders.OrdersTopic != "private.orders" || orders.ordersFields != `"orderId":"bench"` {
@@ -127,20 +153,6 @@ func TestFromDemoBroker(t *testing.T) {
 	for range 2 { // it is asked once
 		if mixed.fromDemo(); mixed.Fields != `"s":"A","orderId":"bench"` {
 			t.Errorf("mixed: %q", mixed.Fields)
-		}
-	}
-
-	keep(`{"listen":"127.0.0.1:8080","brokers":["10.0.0.1:9092"]}`)
-	f(demo, false)
-	keep(`{"listen"`)
-	f(demo, false)
-	keep(`{"listen":"127.0.0.1:8080","brokers":["` + addr + `"]}`)
-	broker.Close()
-	f(demo, false)
-	err = demo.checkPublishing(t.Context(), Endpoint{})
-	for _, flag := range []string{"--brokers", "--topic", "--direct", "--publish"} {
-		if err == nil || !strings.Contains(err.Error(), flag) {
-			t.Errorf("%v does not name %s", err, flag)
 		}
 	}
 }

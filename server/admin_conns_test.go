@@ -164,45 +164,26 @@ func TestAdminTLS(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Timeout: testwait.Patience, Transport: &http.Transport{
-		DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	f := func(method, url string, code int) *http.Response {
-		t.Helper()
-		r, err := http.NewRequest(method, url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+testAdminToken)
-		resp, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != code {
-			t.Errorf("%s %s: %d, want %d", method, url, resp.StatusCode, code)
-		}
-		return resp
-	}
 	admin, probes := s.AdminAddr().String(), s.ProbesAddr().String()
-	resp := f("GET", "https://"+admin+"/livez", 200)
+	resp := bearing(t, "GET", "https://"+admin+"/livez", 200)
 	if resp.TLS.Version != tls.VersionTLS13 || resp.Proto != "HTTP/1.1" {
 		t.Errorf("spoken: %x %s", resp.TLS.Version, resp.Proto)
 	}
-	f("GET", "http://"+admin+"/livez", 400)
-	f("POST", "https://"+admin+"/publish", 400)
-	f("GET", "https://"+admin+"/debug/pprof/cmdline", 200)
+	bearing(t, "GET", "http://"+admin+"/livez", 400)
+	bearing(t, "POST", "https://"+admin+"/publish", 400)
+	bearing(t, "GET", "https://"+admin+"/debug/pprof/cmdline", 200)
 	for _, path := range []string{"/livez", "/health", "/metrics"} {
 		eventually(t, path, func() bool {
-			r, err := client.Get("http://" + probes + path)
+			r, err := bearingClient.Get("http://" + probes + path)
 			return err == nil && r.StatusCode == 200
 		})
 	}
 	for _, path := range []string{"/publish", "/connections", "/debug/pprof/", "/debug/append"} {
-		f("GET", "http://"+probes+path, 404)
-		f("POST", "http://"+probes+path, 404)
+		bearing(t, "GET", "http://"+probes+path, 404)
+		bearing(t, "POST", "http://"+probes+path, 404)
 	}
 	serial := func() int64 {
-		return f("GET", "https://"+admin+"/livez", 200).TLS.PeerCertificates[0].SerialNumber.Int64()
+		return bearing(t, "GET", "https://"+admin+"/livez", 200).TLS.PeerCertificates[0].SerialNumber.Int64()
 	}
 	makeCert(t, dir, 2, time.Hour)
 	if err := s.ReloadAdmin(cfg); err != nil || serial() != 2 {
@@ -216,4 +197,27 @@ func TestAdminTLS(t *testing.T) {
 	if err := s.ReloadAdmin(&plain); err == nil || serial() != 2 {
 		t.Errorf("TLS can be taken away: %v", err)
 	}
+}
+
+// bearingClient makes a connection for each request, and takes any certificate.
+var bearingClient = &http.Client{Timeout: testwait.Patience, Transport: &http.Transport{
+	DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+
+// bearing sends a request with the token of the internal port, and demands a status.
+func bearing(t *testing.T, method, url string, code int) *http.Response {
+	t.Helper()
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+testAdminToken)
+	resp, err := bearingClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != code {
+		t.Errorf("%s %s: %d, want %d", method, url, resp.StatusCode, code)
+	}
+	return resp
 }

@@ -19,7 +19,15 @@ func TestAdminShapes(t *testing.T) {
 	enter(t, s, "42")
 	waiting := connect(t, s, "")
 	waiting.until("auth_required")
+	healthShape(t, s)
+	waiting.send(`{"method":"ping","id":1}`)
+	waiting.until("-32001")
+	servicesShape(t, s)
+	connectionsShape(t, s)
+}
 
+func healthShape(t *testing.T, s *Server) {
+	t.Helper()
 	var health struct {
 		Status    string
 		Timestamp int64
@@ -42,7 +50,11 @@ func TestAdminShapes(t *testing.T) {
 			t.Errorf("/health: %s is %+v", name, v)
 		}
 	}
+}
 
+// servicesShape: /metrics as JSON, with one client that has authenticated and one that has not.
+func servicesShape(t *testing.T, s *Server) {
+	t.Helper()
 	var m struct {
 		Services map[string]struct {
 			Status                                                   string
@@ -52,9 +64,7 @@ func TestAdminShapes(t *testing.T) {
 		Uptime                 float64
 		PendingAuthentications int
 	}
-	waiting.send(`{"method":"ping","id":1}`)
-	waiting.until("-32001")
-	_, _, body = s.ask(t, "GET", "/metrics", "", "Accept", "application/json")
+	_, _, body := s.ask(t, "GET", "/metrics", "", "Accept", "application/json")
 	decode(t, body, &m)
 	figure := func(name string, v *int, want int) {
 		t.Helper()
@@ -71,8 +81,12 @@ func TestAdminShapes(t *testing.T) {
 		m.PendingAuthentications != 1 {
 		t.Errorf("/metrics: %s", body)
 	}
+}
 
+func connectionsShape(t *testing.T, s *Server) {
+	t.Helper()
 	var c connectionsJSON
+	var body string
 	eventually(t, "the loops have published their figures", func() bool {
 		_, _, body = s.ask(t, "GET", "/connections?n=3", "")
 		c = connectionsJSON{}
@@ -164,6 +178,46 @@ func TestMetricsText(t *testing.T) {
 		return true
 	})
 	checkHistograms(t, body)
+	checkLines(t, body)
+	for _, want := range wantMetrics {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(body, "vmrange") {
+		t.Error("a histogram has buckets that Prometheus cannot read")
+	}
+}
+
+// wantMetrics is how some lines begin.
+var wantMetrics = []string{
+	"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_wildcards 0", "tapecast_wildcards_full_total 0",
+	"tapecast_bytes_sent_total ",
+	"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0",
+	`tapecast_ingest_bad_total{reason="json"} 0`,
+	`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`,
+	`tapecast_join_seconds_count 1`,
+	"tapecast_build_info{", "tapecast_loops ", "tapecast_pollers ", "tapecast_shards ", "tapecast_readers 1",
+	`tapecast_loop_busy_seconds_total{loop="0"} 0.`,
+	`tapecast_loop_connections{loop="0"} `, "tapecast_pass_busy_seconds_total 0", "tapecast_send_frames_count 1\n",
+	"tapecast_send_frames_sum 1\n",
+	`tapecast_send_bytes_bucket{le="131072"} `, `tapecast_pass_duration_seconds_bucket{le="0.0016"} 0`,
+	"tapecast_pass_members_count 0",
+	`tapecast_freshness_seconds_bucket{topic="events",le="65.536"} 1` + "\n",
+	`tapecast_freshness_seconds_count{topic="events"} 1` + "\n",
+	`tapecast_lagging_members{class="private"} 0`, `tapecast_lag_bytes{class="market"} 0`,
+	`tapecast_lag_seconds{class="alert"} 0`,
+	`tapecast_memory_bytes{part="connections"} `, `tapecast_memory_bytes{part="tapes"} `,
+	`tapecast_memory_bytes{part="recall"} 0`, `tapecast_memory_bytes{part="stacks"} `,
+	`tapecast_memory_bytes{part="kafka_queues"} `, `tapecast_topic_records_total{topic="events"} 2`,
+	`tapecast_topic_bytes_total{topic="events"} `,
+	`tapecast_topic_newest_timestamp_seconds{topic="events"} 1`, "tapecast_kafka_queued_records ",
+	"process_open_fds ", "process_resident_memory_bytes ", "go_goroutines ", "go_memstats_heap_alloc_bytes ",
+}
+
+// checkLines: every line is well-formed, and what it tells is described before it.
+func checkLines(t *testing.T, body string) {
+	t.Helper()
 	kinds := map[string]string{}
 	for line := range strings.Lines(body) {
 		line = strings.TrimSuffix(line, "\n")
@@ -200,37 +254,6 @@ func TestMetricsText(t *testing.T) {
 		if (kinds[name] == "counter") != strings.HasSuffix(name, "_total") {
 			t.Errorf("%s is a %s", name, kinds[name])
 		}
-	}
-	for _, want := range []string{
-		"tapecast_connections 1", "tapecast_subscriptions 7", "tapecast_wildcards 0", "tapecast_wildcards_full_total 0",
-		"tapecast_bytes_sent_total ",
-		"tapecast_tape_bytes ", "tapecast_sends_total ", "tapecast_partial_sends_total 0",
-		`tapecast_ingest_bad_total{reason="json"} 0`,
-		`tapecast_requests_total{method="ping"} 1`, `tapecast_auth_seconds_bucket{le="0.005"}`,
-		`tapecast_join_seconds_count 1`,
-		"tapecast_build_info{", "tapecast_loops ", "tapecast_pollers ", "tapecast_shards ", "tapecast_readers 1",
-		`tapecast_loop_busy_seconds_total{loop="0"} 0.`,
-		`tapecast_loop_connections{loop="0"} `, "tapecast_pass_busy_seconds_total 0", "tapecast_send_frames_count 1\n",
-		"tapecast_send_frames_sum 1\n",
-		`tapecast_send_bytes_bucket{le="131072"} `, `tapecast_pass_duration_seconds_bucket{le="0.0016"} 0`,
-		"tapecast_pass_members_count 0",
-		`tapecast_freshness_seconds_bucket{topic="events",le="65.536"} 1` + "\n",
-		`tapecast_freshness_seconds_count{topic="events"} 1` + "\n",
-		`tapecast_lagging_members{class="private"} 0`, `tapecast_lag_bytes{class="market"} 0`,
-		`tapecast_lag_seconds{class="alert"} 0`,
-		`tapecast_memory_bytes{part="connections"} `, `tapecast_memory_bytes{part="tapes"} `,
-		`tapecast_memory_bytes{part="recall"} 0`, `tapecast_memory_bytes{part="stacks"} `,
-		`tapecast_memory_bytes{part="kafka_queues"} `, `tapecast_topic_records_total{topic="events"} 2`,
-		`tapecast_topic_bytes_total{topic="events"} `,
-		`tapecast_topic_newest_timestamp_seconds{topic="events"} 1`, "tapecast_kafka_queued_records ",
-		"process_open_fds ", "process_resident_memory_bytes ", "go_goroutines ", "go_memstats_heap_alloc_bytes ",
-	} {
-		if !strings.Contains(body, "\n"+want) {
-			t.Errorf("no %s", want)
-		}
-	}
-	if strings.Contains(body, "vmrange") {
-		t.Error("a histogram has buckets that Prometheus cannot read")
 	}
 }
 

@@ -40,6 +40,62 @@ func TestDirect(t *testing.T) {
 	c.until(`"id":1`)
 
 	// A stream: what was written is appended before the body ends.
+	write, end := appending(t, s)
+	frame := func(words ...string) string {
+		t.Helper()
+		return has(t, c.until(words[0]), words...)
+	}
+	write(packed(nil, "trades", `{ "n":0}`))
+	frame(`"room":"trades"`, `"type":"trade_update"`, `"pos":"0:0"`, `"data":{ "n":0}}`)
+	b := packed(packed(nil, "trades:A", `{"n":1}`), "trades", `{"n":2}`)
+	write(b[:5]) // in pieces
+	write(b[5:17])
+	write(b[17:])
+	// No order is promised between rooms.
+	one, two := c.until(`"room":`), c.until(`"room":`)
+	if strings.Contains(one, `"room":"trades"`) {
+		one, two = two, one
+	}
+	has(t, one, `"room":"trades:A"`, `"pos":"0:1"`)
+	has(t, two, `"room":"trades"`, `"pos":"0:2"`, `"prev":"0:0"`)
+	big := `"` + strings.Repeat("x", 3*directRead) + `"`
+	write(packed(nil, "trades", big))
+	if m := frame(`"room":"trades"`, `"pos":"0:3"`, `"prev":"0:2"`); !strings.Contains(m, big) {
+		t.Error("the big value is not whole")
+	}
+	write(packed(nil, "orders:42", `{"o":1}`))
+	frame(`"room":"orders:42"`, `"type":"private.orders"`, `"pos":"0:0"`)
+	c.send(`{"method":"list_subscriptions","id":2}`)
+	list := c.until(`"id":2`)
+	if _, at, _ := strings.Cut(list, `"room":"orders:42"`); !strings.Contains(at[:200], `"0":0,"1":-1`) {
+		t.Errorf("orders:42 has had offset 0 of partition 0, but %s", at)
+	}
+	if got := end(); got != "200 {\"appended\":5}\n" {
+		t.Errorf("answered %s", got)
+	}
+
+	// The next request goes on where this one ended.
+	code, _, body := s.ask(t, "POST", "/debug/append", string(packed(nil, "trades", `{"n":4}`)))
+	if code != 200 || body != "{\"appended\":1}\n" {
+		t.Errorf("%d %s", code, body)
+	}
+	frame(`"room":"trades"`, `"pos":"0:4"`, `"prev":"0:3"`)
+}
+
+// has reports each word that a message lacks, and returns the message.
+func has(t *testing.T, m string, words ...string) string {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(m, word) {
+			t.Errorf("%s lacks %s", m, word)
+		}
+	}
+	return m
+}
+
+// appending begins a request to /debug/append. write sends more of its body, and end ends it
+// and returns the answer.
+func appending(t *testing.T, s *Server) (write func([]byte), end func() string) {
 	r, w := io.Pipe()
 	answer := make(chan string, 1)
 	go func() {
@@ -58,61 +114,15 @@ func TestDirect(t *testing.T) {
 		b, _ := io.ReadAll(resp.Body)
 		answer <- fmt.Sprint(resp.StatusCode, " ", string(b))
 	}()
-	write := func(b []byte) {
-		t.Helper()
-		if _, err := w.Write(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	has := func(m string, words ...string) string {
-		t.Helper()
-		for _, word := range words {
-			if !strings.Contains(m, word) {
-				t.Errorf("%s lacks %s", m, word)
+	return func(b []byte) {
+			t.Helper()
+			if _, err := w.Write(b); err != nil {
+				t.Fatal(err)
 			}
+		}, func() string {
+			w.Close()
+			return <-answer
 		}
-		return m
-	}
-	frame := func(words ...string) string {
-		t.Helper()
-		return has(c.until(words[0]), words...)
-	}
-	write(packed(nil, "trades", `{ "n":0}`))
-	frame(`"room":"trades"`, `"type":"trade_update"`, `"pos":"0:0"`, `"data":{ "n":0}}`)
-	b := packed(packed(nil, "trades:A", `{"n":1}`), "trades", `{"n":2}`)
-	write(b[:5]) // in pieces
-	write(b[5:17])
-	write(b[17:])
-	// No order is promised between rooms.
-	one, two := c.until(`"room":`), c.until(`"room":`)
-	if strings.Contains(one, `"room":"trades"`) {
-		one, two = two, one
-	}
-	has(one, `"room":"trades:A"`, `"pos":"0:1"`)
-	has(two, `"room":"trades"`, `"pos":"0:2"`, `"prev":"0:0"`)
-	big := `"` + strings.Repeat("x", 3*directRead) + `"`
-	write(packed(nil, "trades", big))
-	if m := frame(`"room":"trades"`, `"pos":"0:3"`, `"prev":"0:2"`); !strings.Contains(m, big) {
-		t.Error("the big value is not whole")
-	}
-	write(packed(nil, "orders:42", `{"o":1}`))
-	frame(`"room":"orders:42"`, `"type":"private.orders"`, `"pos":"0:0"`)
-	c.send(`{"method":"list_subscriptions","id":2}`)
-	list := c.until(`"id":2`)
-	if _, at, _ := strings.Cut(list, `"room":"orders:42"`); !strings.Contains(at[:200], `"0":0,"1":-1`) {
-		t.Errorf("orders:42 has had offset 0 of partition 0, but %s", at)
-	}
-	w.Close()
-	if got := <-answer; got != "200 {\"appended\":5}\n" {
-		t.Errorf("answered %s", got)
-	}
-
-	// The next request goes on where this one ended.
-	code, _, body := s.ask(t, "POST", "/debug/append", string(packed(nil, "trades", `{"n":4}`)))
-	if code != 200 || body != "{\"appended\":1}\n" {
-		t.Errorf("%d %s", code, body)
-	}
-	frame(`"room":"trades"`, `"pos":"0:4"`, `"prev":"0:3"`)
 }
 
 func TestDirectErrors(t *testing.T) {

@@ -48,19 +48,7 @@ func (s *Server) turnedAway(t *testing.T, user string) (code int) {
 // TestDisconnect: POST /disconnect closes connections, and revokes if it is told to.
 func TestDisconnect(t *testing.T) {
 	s := startServer(t, withRevocations)
-	ask := func(body string, code int) (out struct {
-		Connections       int
-		Topic             string
-		Partition, Offset *int64
-		Error             string
-	}) {
-		t.Helper()
-		got, _, answer := s.ask(t, "POST", "/disconnect", body)
-		if err := json.Unmarshal([]byte(answer), &out); err != nil || got != code {
-			t.Errorf("%s: %d %s, want %d", body, got, answer, code)
-		}
-		return out
-	}
+	ask := func(body string, code int) disconnected { t.Helper(); return s.disconnects(t, body, code) }
 	ends := func(c *wsClient, code int, why string) {
 		t.Helper()
 		if got, closed := c.end(); closed != code || got != why {
@@ -104,7 +92,30 @@ func TestDisconnect(t *testing.T) {
 	one = s.member(t, "42")
 	produceTo(t, s, "user:42", "{}")
 	ends(one, 4003, "access revoked")
+	badDisconnects(t, s)
+}
 
+// disconnected is an answer to /disconnect.
+type disconnected struct {
+	Connections       int
+	Topic             string
+	Partition, Offset *int64
+	Error             string
+}
+
+// disconnects asks for /disconnect, and demands a status.
+func (s *Server) disconnects(t *testing.T, body string, code int) (out disconnected) {
+	t.Helper()
+	got, _, answer := s.ask(t, "POST", "/disconnect", body)
+	if err := json.Unmarshal([]byte(answer), &out); err != nil || got != code {
+		t.Errorf("%s: %d %s, want %d", body, got, answer, code)
+	}
+	return out
+}
+
+// badDisconnects: requests that name nobody, or not clearly, are refused.
+func badDisconnects(t *testing.T, s *Server) {
+	t.Helper()
 	for body, words := range map[string]string{
 		``:                              "cannot read the body",
 		`[]`:                            "it must be an object",
@@ -118,11 +129,12 @@ func TestDisconnect(t *testing.T) {
 		`{"all":true}`:                  "before is missing",
 		`{"user":"1","before":1700000}`: "before is not a whole number of milliseconds",
 	} {
-		if got := ask(body, 400); !strings.Contains(got.Error, words) {
+		if got := s.disconnects(t, body, 400); !strings.Contains(got.Error, words) {
 			t.Errorf("%s: %s", body, got.Error)
 		}
 	}
-	if got := ask(`{"user":"`+strings.Repeat("x", maxDisconnect)+`"}`, 413); !strings.Contains(got.Error, "is longer") {
+	long := `{"user":"` + strings.Repeat("x", maxDisconnect) + `"}`
+	if got := s.disconnects(t, long, 413); !strings.Contains(got.Error, "is longer") {
 		t.Error(got.Error)
 	}
 }

@@ -176,6 +176,10 @@ func TestSections(t *testing.T) {
 		`c.yaml:1: ingest.unmatched: is dead_letter, but there is no dead-letter topic; name one in `+
 			`kafka.dead_letter, or write ignore`)
 	f("kafka: {require_topics: some}", `c.yaml:1: kafka.require_topics: "some" is unknown; use one of any, all`)
+}
+
+func TestLimitSection(t *testing.T) {
+	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
 	f("limits: {burst: 0}",
 		`c.yaml:1: limits.burst: 0 would let no message through at all; set 1 or more, or limits.messages_per_second `+
 			`to 0 for no limit`)

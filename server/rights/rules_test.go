@@ -55,23 +55,8 @@ func (r *Rules) decide(t testing.TB, who Who, name string) Verdict {
 
 // TestAllow: who may join which room or wildcard.
 func TestAllow(t *testing.T) {
-	r := testRules(t, func(cfg *config.Config) {
-		cfg.Allow = map[string]config.Conditions{
-			"desk:*":       {"role": {"desk"}},
-			"desk:1*":      {"role": {"one", "eins"}, "tenant": {"acme"}},
-			"desk:vip":     {"role": {"vip"}},
-			"prices:X*":    {"role": {"desk"}},
-			"trades:Y":     {"role": {"desk"}},
-			"orders:*":     {"mfa": {"true"}},
-			"portfolio:42": {},
-		}
-	})
-	f := func(want Verdict, name string, has ...string) {
-		t.Helper()
-		if got := r.decide(t, Who{User: "42", Claims: claims(has...)}, name); got != want {
-			t.Errorf("%s with %q: %v, want %v", name, has, got, want)
-		}
-	}
+	r := allowing(t)
+	f := func(want Verdict, name string, has ...string) { t.Helper(); r.is(t, want, name, has...) }
 	f(OK, "prices:A")
 	f(OK, "desk:2", "role=desk")
 	f(OK, "desk:2", "role=admin desk")
@@ -93,8 +78,12 @@ func TestAllow(t *testing.T) {
 	f(OK, "desk:vip", "role=vip")
 	f(OK, "desk:vip", "role=desk")
 	f(NotAllowed, "desk:vip", "role=one", "tenant=acme")
+}
 
-	// A wildcard: every room that it could ever join must be allowed.
+// TestAllowWildcards: every room that a wildcard could ever join must be allowed.
+func TestAllowWildcards(t *testing.T) {
+	r := allowing(t)
+	f := func(want Verdict, name string, has ...string) { t.Helper(); r.is(t, want, name, has...) }
 	f(OK, "desk:*", "role=desk")
 	f(NotAllowed, "desk:*", "role=one", "tenant=acme")
 	f(OK, "desk:1*", "role=one", "tenant=acme")
@@ -111,8 +100,12 @@ func TestAllow(t *testing.T) {
 	f(OK, "trades:YZ*")
 	f(OK, "trades:*", "role=desk")
 	f(OK, "book:*")
+}
 
-	// A private room must be one's own besides.
+// TestAllowPrivate: a private room must be one's own besides.
+func TestAllowPrivate(t *testing.T) {
+	r := allowing(t)
+	f := func(want Verdict, name string, has ...string) { t.Helper(); r.is(t, want, name, has...) }
 	f(NotAllowed, "orders:42")
 	f(OK, "orders:42", "mfa=true")
 	f(OtherUser, "orders:43", "mfa=true")
@@ -125,6 +118,29 @@ func TestAllow(t *testing.T) {
 	}
 	if got := r.decide(t, Who{}, "user:42"); got != OtherUser {
 		t.Errorf("without a user: %v", got)
+	}
+}
+
+// allowing has a rule of each kind.
+func allowing(t *testing.T) *Rules {
+	return testRules(t, func(cfg *config.Config) {
+		cfg.Allow = map[string]config.Conditions{
+			"desk:*":       {"role": {"desk"}},
+			"desk:1*":      {"role": {"one", "eins"}, "tenant": {"acme"}},
+			"desk:vip":     {"role": {"vip"}},
+			"prices:X*":    {"role": {"desk"}},
+			"trades:Y":     {"role": {"desk"}},
+			"orders:*":     {"mfa": {"true"}},
+			"portfolio:42": {},
+		}
+	})
+}
+
+// is demands a verdict on user 42 with claims.
+func (r *Rules) is(t *testing.T, want Verdict, name string, has ...string) {
+	t.Helper()
+	if got := r.decide(t, Who{User: "42", Claims: claims(has...)}, name); got != want {
+		t.Errorf("%s with %q: %v, want %v", name, has, got, want)
 	}
 }
 
@@ -150,12 +166,7 @@ func TestOwners(t *testing.T) {
 			"desk:{claims.desks[]}", "desk:1"}
 		cfg.Allow = map[string]config.Conditions{"desk:2": {"role": {"desk"}}}
 	})
-	f := func(want Verdict, name string, has ...string) {
-		t.Helper()
-		if got := r.decide(t, Who{User: "42", Claims: claims(has...)}, name); got != want {
-			t.Errorf("%s with %q: %v, want %v", name, has, got, want)
-		}
-	}
+	f := func(want Verdict, name string, has ...string) { t.Helper(); r.is(t, want, name, has...) }
 	f(OK, "acc:A1", "accounts=[A1,A2]")
 	f(OK, "acc:A2", "accounts=A1 A2")
 	f(OK, "branch:B1", "branch=B1")

@@ -20,24 +20,7 @@ func TestBadTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.BadTokensPerSecond = 1 })
 		token := "x.y.z"
-		try := func(addr string, say bool) int {
-			c := newFakeConn(h)
-			c.remote = netip.AddrPortFrom(netip.MustParseAddr(addr), 1)
-			inHead := token
-			if say {
-				inHead = ""
-			}
-			v := h.open(c, &upgrade.Request{Token: inHead})
-			if v.Status == 0 && say {
-				if got := c.says(`{"method":"authenticate","params":{"token":"` + token +
-					`"},"id":1}`); strings.Contains(got, overBudgetReply) {
-					v.Status = 1
-				}
-			}
-			c.SetTimer(time.Time{})
-			h.closed(c, 1000)
-			return v.Status
-		}
+		try := func(addr string, say bool) int { return h.triesToken(token, addr, say) }
 		checked := h.auth.Checked()
 		for i := range 11 {
 			if got := try("2001:db8::1", i%2 == 0); got != 0 {
@@ -88,4 +71,25 @@ func TestBadTokens(t *testing.T) {
 			t.Errorf("behind the address that is over its limit: %d", got)
 		}
 	})
+}
+
+// triesToken connects with a token in the head, or says it afterwards. It returns the status of the
+// handshake; 1: what was said was over the limit.
+func (h *Handler) triesToken(token, addr string, say bool) int {
+	c := newFakeConn(h)
+	c.remote = netip.AddrPortFrom(netip.MustParseAddr(addr), 1)
+	inHead := token
+	if say {
+		inHead = ""
+	}
+	v := h.open(c, &upgrade.Request{Token: inHead})
+	if v.Status == 0 && say {
+		if got := c.says(`{"method":"authenticate","params":{"token":"` + token +
+			`"},"id":1}`); strings.Contains(got, overBudgetReply) {
+			v.Status = 1
+		}
+	}
+	c.SetTimer(time.Time{})
+	h.closed(c, 1000)
+	return v.Status
 }
