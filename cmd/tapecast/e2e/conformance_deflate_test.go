@@ -34,32 +34,7 @@ func conformCompression(t *testing.T, addr string) {
 			}
 			continue
 		}
-		c.deflates = true
-		for i, size := range []int{0, 1, 16, 64, 127, 128, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072} {
-			text := marketText(rnd, size)
-			z := deflateMessage(t, text, 1+i%9)
-			f := raw()
-			if n := []int{0, 256, 1024, 32768}[i%4]; n > 0 && len(z) > n {
-				first := byte(0x41)
-				for ; len(z) > n; z, first = z[n:], 0x00 {
-					f.add(first, z[:n])
-				}
-				f.ping("between").add(0x80, z)
-				c.send(f.Bytes(), 0)
-				if got := c.next(); got != pongOf("between") {
-					t.Fatalf("%s, %d bytes: %s", offer, size, got)
-				}
-			} else {
-				c.send(f.add(0xC1, z).Bytes(), 0)
-			}
-			if got := c.next(); got != textOf(text) {
-				t.Fatalf("%s, %d bytes: %s, not %s", offer, size, got, textOf(text))
-			}
-			c.send(raw().text(text).Bytes(), 0) // plain is still allowed
-			if got := c.next(); got != textOf(text) {
-				t.Fatalf("%s, %d plain bytes: %s", offer, size, got)
-			}
-		}
+		compressedSizes(t, c, offer, rnd)
 		if c.inflated == 0 {
 			t.Errorf("%s: nothing came deflated", offer)
 		}
@@ -80,5 +55,36 @@ func conformCompression(t *testing.T, addr string) {
 	c.send(raw().add(0xC2, bomb).Bytes(), 0)
 	if got := c.next(); got != "close 1009" {
 		t.Fatalf("a bomb: %s", got)
+	}
+}
+
+// compressedSizes sends texts of many sizes, deflated and in pieces, and reads each back.
+func compressedSizes(t *testing.T, c *rawClient, offer string, rnd *rand.Rand) {
+	t.Helper()
+	c.deflates = true
+	for i, size := range []int{0, 1, 16, 64, 127, 128, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072} {
+		text := marketText(rnd, size)
+		z := deflateMessage(t, text, 1+i%9)
+		f := raw()
+		if n := []int{0, 256, 1024, 32768}[i%4]; n > 0 && len(z) > n {
+			first := byte(0x41)
+			for ; len(z) > n; z, first = z[n:], 0x00 {
+				f.add(first, z[:n])
+			}
+			f.ping("between").add(0x80, z)
+			c.send(f.Bytes(), 0)
+			if got := c.next(); got != pongOf("between") {
+				t.Fatalf("%s, %d bytes: %s", offer, size, got)
+			}
+		} else {
+			c.send(f.add(0xC1, z).Bytes(), 0)
+		}
+		if got := c.next(); got != textOf(text) {
+			t.Fatalf("%s, %d bytes: %s, not %s", offer, size, got, textOf(text))
+		}
+		c.send(raw().text(text).Bytes(), 0) // plain is still allowed
+		if got := c.next(); got != textOf(text) {
+			t.Fatalf("%s, %d plain bytes: %s", offer, size, got)
+		}
 	}
 }

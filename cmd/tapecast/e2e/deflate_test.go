@@ -32,16 +32,7 @@ func TestDeflatedMembers(t *testing.T) {
 	onEach(t, func(t *testing.T, k *cluster) {
 		k.topic(t, "deep", 3)
 		g := start(t, config(k, deflateConfig))
-		open := func(i int) *client {
-			c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("d", i)), deflate: i%2 == 0})
-			for _, r := range roomReplies(c.call("subscribe",
-				map[string]any{"rooms": []string{"depth", "quotes", "trades"}}).Result) {
-				if r.Error != nil {
-					t.Fatalf("%+v", r)
-				}
-			}
-			return c
-		}
+		open := func(i int) *client { return g.opens(t, i) }
 		var stay []*client
 		for i := range 8 {
 			stay = append(stay, open(i))
@@ -71,27 +62,12 @@ func TestDeflatedMembers(t *testing.T) {
 			guest.conn.Close()
 		}
 		topic := k.read(t, "deep")
-		end := ends(topic)
 		total := 0
 		for _, recs := range topic {
 			total += len(recs)
 		}
 		for i, c := range stay {
-			c.awaitFor(patience, "all records", func() bool {
-				return len(c.rooms["depth"].frames) == total && len(c.rooms["trades"].frames) == total &&
-					maps.Equal(newestOf(c.rooms["quotes"].values), compacted(topic, end))
-			})
-			c.check()
-			if c.deflate != (i%2 == 0) {
-				t.Errorf("client %d: permessage-deflate is agreed on: %v", i, c.deflate)
-			}
-			c.mu.Lock()
-			small := c.small
-			c.mu.Unlock()
-			if c.deflate != (small > total/2) {
-				t.Errorf("client %d got %d of %d messages deflated", i, small, total)
-			}
-			c.conn.Close()
+			deflatedWhole(t, i, c, topic, total)
 		}
 		frames, from, to := g.metric("tapecast_deflated_frames_total"), g.metric("tapecast_deflated_from_bytes_total"),
 			g.metric("tapecast_deflated_to_bytes_total")
@@ -101,4 +77,39 @@ func TestDeflatedMembers(t *testing.T) {
 				frames, from, to, total)
 		}
 	})
+}
+
+// opens connects a client to the three rooms; every second one takes deflated frames.
+func (g *gateway) opens(t *testing.T, i int) *client {
+	t.Helper()
+	c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("d", i)), deflate: i%2 == 0})
+	for _, r := range roomReplies(c.call("subscribe",
+		map[string]any{"rooms": []string{"depth", "quotes", "trades"}}).Result) {
+		if r.Error != nil {
+			t.Fatalf("%+v", r)
+		}
+	}
+	return c
+}
+
+// deflatedWhole: a client has all records and the newest values, most of them deflated if it asked
+// for that. Then it hangs up.
+func deflatedWhole(t *testing.T, i int, c *client, topic [][]record, total int) {
+	t.Helper()
+	end := ends(topic)
+	c.awaitFor(patience, "all records", func() bool {
+		return len(c.rooms["depth"].frames) == total && len(c.rooms["trades"].frames) == total &&
+			maps.Equal(newestOf(c.rooms["quotes"].values), compacted(topic, end))
+	})
+	c.check()
+	if c.deflate != (i%2 == 0) {
+		t.Errorf("client %d: permessage-deflate is agreed on: %v", i, c.deflate)
+	}
+	c.mu.Lock()
+	small := c.small
+	c.mu.Unlock()
+	if c.deflate != (small > total/2) {
+		t.Errorf("client %d got %d of %d messages deflated", i, small, total)
+	}
+	c.conn.Close()
 }

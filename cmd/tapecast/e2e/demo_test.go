@@ -24,51 +24,10 @@ func TestDemo(t *testing.T) {
 	// A drain of 4 s, not 20: clients are closed over all of it.
 	g, home := demo(t, []string{"TAPECAST_SERVER_DRAIN=4s"}, "--log-level", "debug")
 	t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
-	var token string
-	eventually(t, patience, "the demo's token", func() bool {
-		token = regexp.MustCompile(`(?m)^eyJ[\w-]+\.[\w-]+\.[\w-]+$`).FindString(g.output())
-		return token != ""
-	})
-	out := g.output()
-	for _, want := range []string{"ws://" + g.public + "/ws", "http://" + g.admin, "watch --url"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("the demo prints no %s:\n%s", want, out)
-		}
-	}
-
-	user := "42"
-	rooms := []string{"prices", "trades", "system_alerts", "user:" + user, "portfolio:" + user, "orders:" + user,
-		"notifications:" + user}
+	token := g.printed(t)
 	a := dial(t, g, dialing{query: "?token=" + token})
 	b := dial(t, g, dialing{subprotocols: []string{"tapecast.v1", "bearer." + token}})
-	for _, c := range []*client{a, b} {
-		c.notice("auto_subscribed")
-		c.awaitFor(patience, "something in each room", func() bool {
-			for _, r := range rooms {
-				if c.rooms[r] == nil || len(c.rooms[r].frames) == 0 {
-					return false
-				}
-			}
-			return true
-		})
-	}
-	if len(a.rooms) != len(rooms) {
-		t.Errorf("joined %d rooms, want the seven", len(a.rooms))
-	}
-	if r := a.call("subscribe",
-		map[string]any{"rooms": []string{"prices:BTCUSDT", "trades:BTCUSDT"}}); len(roomReplies(r.Result)) != 2 {
-		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
-	}
-	a.await("a symbol's own rooms", func() bool {
-		return len(a.rooms["prices:BTCUSDT"].frames) > 0 && len(a.rooms["trades:BTCUSDT"].frames) > 0
-	})
-	symbols := map[string]bool{}
-	a.await("50 symbols", func() bool {
-		for _, f := range a.rooms["prices"].frames {
-			symbols[f.key] = true
-		}
-		return len(symbols) >= 50
-	})
+	demoRooms(t, a, b)
 	operatorsSurface(t, g, 2)
 
 	// An alert by hand.
@@ -102,6 +61,59 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	g.noTokens(t, token)
+}
+
+// printed is the token that the demo prints, among addresses and a command.
+func (g *gateway) printed(t *testing.T) (token string) {
+	t.Helper()
+	eventually(t, patience, "the demo's token", func() bool {
+		token = regexp.MustCompile(`(?m)^eyJ[\w-]+\.[\w-]+\.[\w-]+$`).FindString(g.output())
+		return token != ""
+	})
+	out := g.output()
+	for _, want := range []string{"ws://" + g.public + "/ws", "http://" + g.admin, "watch --url"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the demo prints no %s:\n%s", want, out)
+		}
+	}
+	return token
+}
+
+// demoRooms: both clients get something in each of the user's seven rooms, and one of them in
+// rooms of a symbol that it joins.
+func demoRooms(t *testing.T, a, b *client) {
+	t.Helper()
+	user := "42"
+	rooms := []string{"prices", "trades", "system_alerts", "user:" + user, "portfolio:" + user, "orders:" + user,
+		"notifications:" + user}
+	for _, c := range []*client{a, b} {
+		c.notice("auto_subscribed")
+		c.awaitFor(patience, "something in each room", func() bool {
+			for _, r := range rooms {
+				if c.rooms[r] == nil || len(c.rooms[r].frames) == 0 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	if len(a.rooms) != len(rooms) {
+		t.Errorf("joined %d rooms, want the seven", len(a.rooms))
+	}
+	if r := a.call("subscribe",
+		map[string]any{"rooms": []string{"prices:BTCUSDT", "trades:BTCUSDT"}}); len(roomReplies(r.Result)) != 2 {
+		t.Errorf("subscribe: %s %+v", r.Result, r.Error)
+	}
+	a.await("a symbol's own rooms", func() bool {
+		return len(a.rooms["prices:BTCUSDT"].frames) > 0 && len(a.rooms["trades:BTCUSDT"].frames) > 0
+	})
+	symbols := map[string]bool{}
+	a.await("50 symbols", func() bool {
+		for _, f := range a.rooms["prices"].frames {
+			symbols[f.key] = true
+		}
+		return len(symbols) >= 50
+	})
 }
 
 // watched runs the command line client.

@@ -79,25 +79,7 @@ func TestGreedyResumes(t *testing.T) {
 	g.forgets()
 
 	begin := map[string]any{"epoch": epoch, "0": -1, "1": -1, "2": -1}
-	var stop atomic.Bool
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop.Store(true)
-	for i := range greedy {
-		user := fmt.Sprint("m", i)
-		c := dial(t, g, dialing{query: "?token=" + g.token(user), sums: true})
-		running.Go(func() {
-			tick := time.NewTicker(50 * time.Millisecond)
-			defer tick.Stop()
-			for n := 0; !stop.Load(); n++ {
-				room := "orders:" + user
-				ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: begin}}
-				c.request(fmt.Sprint(2*n), "subscribe", ask)
-				<-tick.C
-				c.request(fmt.Sprint(2*n+1), "unsubscribe", []string{room})
-			}
-		})
-	}
+	defer g.resumedGreedily(t, greedy, begin)()
 	for i := range stalled {
 		c := dial(t, g, dialing{query: "?token=" + g.token(fmt.Sprint("s", i)), sums: true})
 		c.request("1", "subscribe", map[string]any{"rooms": []string{"all"}, "since": map[string]any{"all": begin}})
@@ -106,13 +88,51 @@ func TestGreedyResumes(t *testing.T) {
 	}
 	eventually(t, patience, "the greedy ones are served",
 		func() bool { return g.metric("tapecast_recall_windows_total") > 20 })
+	g.resumedHonestly(t, honest, ends)
+	t.Logf("%v asked, %v refused, %v parts, %.1f MB read", g.metric("tapecast_recall_asked_total"),
+		g.metric("tapecast_recall_refused_total"), g.metric("tapecast_recall_windows_total"),
+		g.metric("tapecast_recall_bytes_total")/1e6)
+	if read, most := g.metric("tapecast_recall_bytes_total"), float64((greedy+stalled)*2*64<<20); read > most {
+		t.Errorf("%.0f bytes were read again, %.0f are the budgets", read, most)
+	}
+}
+
+// resumedGreedily lets n clients resume their rooms from the start again and again, until it is stopped.
+func (g *gateway) resumedGreedily(t *testing.T, n int, begin any) (stop func()) {
+	t.Helper()
+	var enough atomic.Bool
+	var running sync.WaitGroup
+	for i := range n {
+		user := fmt.Sprint("m", i)
+		c := dial(t, g, dialing{query: "?token=" + g.token(user), sums: true})
+		running.Go(func() {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for n := 0; !enough.Load(); n++ {
+				room := "orders:" + user
+				ask := map[string]any{"rooms": []string{room}, "since": map[string]any{room: begin}}
+				c.request(fmt.Sprint(2*n), "subscribe", ask)
+				<-tick.C
+				c.request(fmt.Sprint(2*n+1), "unsubscribe", []string{room})
+			}
+		})
+	}
+	return func() {
+		enough.Store(true)
+		running.Wait()
+	}
+}
+
+// resumedHonestly lets n clients resume that lack three orders each, and waits until they have them.
+func (g *gateway) resumedHonestly(t *testing.T, n int, since any) {
+	t.Helper()
 	var all sync.WaitGroup
-	for i := range honest {
+	for i := range n {
 		user := fmt.Sprint("h", i)
 		c := dial(t, g, dialing{query: "?token=" + g.token(user)})
 		all.Go(func() {
 			room := "orders:" + user
-			r, err := goneOn(c, room, ends)
+			r, err := goneOn(c, room, since)
 			if err != nil || r.Error != nil {
 				t.Errorf("%s: %v %+v", user, err, r)
 				return
@@ -125,12 +145,6 @@ func TestGreedyResumes(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%v asked, %v refused, %v parts, %.1f MB read", g.metric("tapecast_recall_asked_total"),
-		g.metric("tapecast_recall_refused_total"), g.metric("tapecast_recall_windows_total"),
-		g.metric("tapecast_recall_bytes_total")/1e6)
-	if read, most := g.metric("tapecast_recall_bytes_total"), float64((greedy+stalled)*2*64<<20); read > most {
-		t.Errorf("%.0f bytes were read again, %.0f are the budgets", read, most)
-	}
 }
 
 // TestManyTimes: one client resumes from a thousand different times, and from another while

@@ -50,6 +50,31 @@ var serviceNames = []string{"AuthService", "ConnectionHandler", "ConnectionManag
 // connections are authenticated.
 func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	t.Helper()
+	healthSurface(t, g)
+	if status, _ := g.get("/livez"); status != 200 {
+		t.Errorf("/livez: %d", status)
+	}
+	if status, _ := g.get("/readyz"); status != 200 {
+		t.Errorf("/readyz: %d", status)
+	}
+	servicesSurface(t, g, conns)
+	metricsSurface(t, g)
+
+	var list map[string]json.RawMessage
+	status, body := g.get("/connections")
+	exact(t, "/connections", body, &list)
+	if status != 200 || len(list) < 5 {
+		t.Errorf("/connections: %d %s", status, body)
+	}
+	for _, path := range []string{"/nothing", "/debug/append"} {
+		if status, _ := g.get(path); status != 404 {
+			t.Errorf("%s: %d, want 404", path, status)
+		}
+	}
+}
+
+func healthSurface(t *testing.T, g *gateway) {
+	t.Helper()
 	var health struct {
 		Status    string
 		Timestamp int64
@@ -75,16 +100,13 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 			t.Errorf("/health: %s is %+v", name, s)
 		}
 	}
+}
 
-	if status, _ := g.get("/livez"); status != 200 {
-		t.Errorf("/livez: %d", status)
-	}
-	if status, _ := g.get("/readyz"); status != 200 {
-		t.Errorf("/readyz: %d", status)
-	}
-
+// servicesSurface is /metrics as JSON.
+func servicesSurface(t *testing.T, g *gateway, conns int) {
+	t.Helper()
 	var s services
-	_, body = g.get("/metrics", "Accept", "application/json")
+	_, body := g.get("/metrics", "Accept", "application/json")
 	exact(t, "/metrics", body, &s)
 	if got := slices.Sorted(maps.Keys(s.Services)); !slices.Equal(got, serviceNames) {
 		t.Errorf("/metrics has the services %v, want %v", got, serviceNames)
@@ -107,26 +129,18 @@ func operatorsSurface(t *testing.T, g *gateway, conns int) {
 	case *m["AuthService"].Verifications < int64(conns) || *m["ConnectionHandler"].Pending != 0:
 		t.Errorf("/metrics: %s", body)
 	}
+}
 
-	status, body = g.get("/metrics")
+// metricsSurface is /metrics as text.
+func metricsSurface(t *testing.T, g *gateway) {
+	t.Helper()
+	status, body := g.get("/metrics")
 	if status != 200 || !strings.Contains(body, "go_goroutines ") || strings.Contains(body, "NaN") {
 		t.Errorf("/metrics as text: %d %.300s", status, body)
 	}
 	for line := range strings.Lines(body) {
 		if !strings.HasPrefix(line, "#") && len(strings.Fields(line)) != 2 && !strings.Contains(line, `"`) {
 			t.Errorf("/metrics: bad line %q", line)
-		}
-	}
-
-	var list map[string]json.RawMessage
-	status, body = g.get("/connections")
-	exact(t, "/connections", body, &list)
-	if status != 200 || len(list) < 5 {
-		t.Errorf("/connections: %d %s", status, body)
-	}
-	for _, path := range []string{"/nothing", "/debug/append"} {
-		if status, _ := g.get(path); status != 404 {
-			t.Errorf("%s: %d, want 404", path, status)
 		}
 	}
 }

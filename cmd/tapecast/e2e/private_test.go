@@ -45,12 +45,9 @@ func TestPrivateRooms(t *testing.T) {
 
 		w := k.producer(t)
 		const n = 200
-		payload := func(u, i int) string {
-			return fmt.Sprintf(`{ "orderId" : "o%d-%d",	"px":"1.50", "note":"\u00e9 ünï" }`, u, i)
-		}
 		for i := range n {
 			for u := 42; u <= 45; u++ {
-				w.send("orders", anyPartition, fmt.Append(nil, u), []byte(payload(u, i)))
+				w.send("orders", anyPartition, fmt.Append(nil, u), []byte(privateOrder(u, i)))
 				w.send("events", anyPartition, nil,
 					fmt.Appendf(nil, `{"metadata":{"kind":"user.message","userId":%d},"data": [ %d,"x" ] , `+
 						`"more":{"data":0}}`, u, i))
@@ -58,42 +55,10 @@ func TestPrivateRooms(t *testing.T) {
 		}
 		w.send("events", 0, nil, []byte(`{"data":{"text":"all"},"metadata":{"kind":"system.alert"}}`))
 		w.flush()
-
-		check := func(c *client, u int) {
-			t.Helper()
-			orders, user := fmt.Sprint("orders:", u), fmt.Sprint("user:", u)
-			c.await("its messages", func() bool {
-				return len(c.rooms[orders].frames) >= n && len(c.rooms[user].frames) >= n &&
-					len(c.rooms["notices"].frames) >= 1
-			})
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			for i, f := range c.rooms[orders].frames {
-				if string(f.data) != payload(u, i) || f.key != fmt.Sprintf("o%d-%d", u, i) || f.typ != "order_update" {
-					t.Fatalf("order %d of %d is %s %q %q", i, u, f.data, f.key, f.typ)
-				}
-			}
-			seen := map[string]bool{}
-			for _, f := range c.rooms[user].frames {
-				seen[string(f.data)] = true
-			}
-			for i := range n {
-				if want := fmt.Sprintf(`[ %d,"x" ]`, i); !seen[want] {
-					t.Fatalf("no message %s among %d of user %d", want, len(seen), u)
-				}
-			}
-			if f := c.rooms["notices"].frames[0]; string(f.data) != `{"text":"all"}` || f.typ != "system_alert" {
-				t.Errorf("the alert is %s %q", f.data, f.typ)
-			}
-			if len(c.rooms[orders].frames) != n || len(c.rooms[user].frames) != n {
-				t.Errorf("%d orders and %d messages, want %d each", len(c.rooms[orders].frames),
-					len(c.rooms[user].frames), n)
-			}
-		}
 		for _, c := range mine {
-			check(c, 42)
+			c.gotPrivate(t, 42, n)
 		}
-		check(other, 43)
+		other.gotPrivate(t, 43, n)
 
 		// The partitioner is only a check: positions still name all partitions.
 		c := mine[0]
@@ -104,6 +69,43 @@ func TestPrivateRooms(t *testing.T) {
 			c.check()
 		}
 	})
+}
+
+func privateOrder(user, i int) string {
+	return fmt.Sprintf(`{ "orderId" : "o%d-%d",	"px":"1.50", "note":"\u00e9 ünï" }`, user, i)
+}
+
+// gotPrivate: a client of a user gets n orders, n messages of the user's own, and the alert.
+func (c *client) gotPrivate(t *testing.T, u, n int) {
+	t.Helper()
+	orders, user := fmt.Sprint("orders:", u), fmt.Sprint("user:", u)
+	c.await("its messages", func() bool {
+		return len(c.rooms[orders].frames) >= n && len(c.rooms[user].frames) >= n &&
+			len(c.rooms["notices"].frames) >= 1
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, f := range c.rooms[orders].frames {
+		if string(f.data) != privateOrder(u, i) || f.key != fmt.Sprintf("o%d-%d", u, i) || f.typ != "order_update" {
+			t.Fatalf("order %d of %d is %s %q %q", i, u, f.data, f.key, f.typ)
+		}
+	}
+	seen := map[string]bool{}
+	for _, f := range c.rooms[user].frames {
+		seen[string(f.data)] = true
+	}
+	for i := range n {
+		if want := fmt.Sprintf(`[ %d,"x" ]`, i); !seen[want] {
+			t.Fatalf("no message %s among %d of user %d", want, len(seen), u)
+		}
+	}
+	if f := c.rooms["notices"].frames[0]; string(f.data) != `{"text":"all"}` || f.typ != "system_alert" {
+		t.Errorf("the alert is %s %q", f.data, f.typ)
+	}
+	if len(c.rooms[orders].frames) != n || len(c.rooms[user].frames) != n {
+		t.Errorf("%d orders and %d messages, want %d each", len(c.rooms[orders].frames),
+			len(c.rooms[user].frames), n)
+	}
 }
 
 // refusal asks for a room and returns the code of the error.

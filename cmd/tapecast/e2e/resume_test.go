@@ -39,22 +39,9 @@ func TestResumeExactlyOnce(t *testing.T) {
 		}
 		nodes := []*gateway{start(t, config(k, resumeConfig)), start(t, config(k, resumeConfig))}
 		w := k.producer(t)
-		var enough atomic.Bool
 		var parts atomic.Int32 // of mine
 		parts.Store(2)
-		produced := w.meanwhile(func() {
-			tick := time.NewTicker(2 * time.Millisecond)
-			defer tick.Stop()
-			for i := 0; !enough.Load(); i++ {
-				w.send("ticks", int32(i%3), nil, fmt.Appendf(nil, `{"i":%d}`, i))
-				part := anyPartition
-				if i%2 == 0 { // as a producer with another partitioner would
-					part = int32(i) / 2 % parts.Load()
-				}
-				w.send("mine", part, fmt.Append(nil, "r", i%conns), fmt.Appendf(nil, `{"order":%d}`, i))
-				<-tick.C
-			}
-		})
+		stop := w.ticksAndOrders(conns, &parts)
 		eventually(t, time.Minute, "the first records", func() bool { return w.done.Load() > 10 })
 		// A node that was not there from the start.
 		nodes = append(nodes, start(t, config(k, resumeConfig)))
@@ -78,8 +65,7 @@ func TestResumeExactlyOnce(t *testing.T) {
 		})
 		parts.Store(6)
 		<-travelled
-		enough.Store(true)
-		<-produced
+		stop()
 		w.flush()
 		topics := [][][]record{k.read(t, "ticks"), k.read(t, "mine")}
 		for i, v := range all {
@@ -88,22 +74,51 @@ func TestResumeExactlyOnce(t *testing.T) {
 				t.Logf("%d records of ticks and %d of mine over %d connections", len(v.got[0]), len(v.got[1]), cuts+1)
 			}
 		}
-		asked := 0.0
-		for _, g := range nodes {
-			asked += g.metric("tapecast_recall_asked_total")
-			t.Logf("%v asked for %v records to be read again, in %v reads", g.metric("tapecast_recall_asked_total"),
-				g.metric("tapecast_recall_records_total"), g.metric("tapecast_recall_reads_total"))
-		}
-		if nodes[0].metric("tapecast_ingest_misplaced_total") == 0 {
-			t.Error("records that lie where the partitioner would not put them are not counted")
-		}
-		if asked == 0 {
-			t.Error("every position was still in memory: this shows little")
-		}
+		readAgain(t, nodes)
 		for _, v := range all {
 			v.c.leave()
 		}
 	})
+}
+
+// ticksAndOrders writes to both topics until it is stopped. mine has so many partitions, and every
+// second order lies in another one than its partitioner would choose.
+func (w *producer) ticksAndOrders(users int, parts *atomic.Int32) (stop func()) {
+	var enough atomic.Bool
+	produced := w.meanwhile(func() {
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; !enough.Load(); i++ {
+			w.send("ticks", int32(i%3), nil, fmt.Appendf(nil, `{"i":%d}`, i))
+			part := anyPartition
+			if i%2 == 0 { // as a producer with another partitioner would
+				part = int32(i) / 2 % parts.Load()
+			}
+			w.send("mine", part, fmt.Append(nil, "r", i%users), fmt.Appendf(nil, `{"order":%d}`, i))
+			<-tick.C
+		}
+	})
+	return func() {
+		enough.Store(true)
+		<-produced
+	}
+}
+
+// readAgain: the nodes had to read from Kafka again, and counted the misplaced records.
+func readAgain(t *testing.T, nodes []*gateway) {
+	t.Helper()
+	asked := 0.0
+	for _, g := range nodes {
+		asked += g.metric("tapecast_recall_asked_total")
+		t.Logf("%v asked for %v records to be read again, in %v reads", g.metric("tapecast_recall_asked_total"),
+			g.metric("tapecast_recall_records_total"), g.metric("tapecast_recall_reads_total"))
+	}
+	if nodes[0].metric("tapecast_ingest_misplaced_total") == 0 {
+		t.Error("records that lie where the partitioner would not put them are not counted")
+	}
+	if asked == 0 {
+		t.Error("every position was still in memory: this shows little")
+	}
 }
 
 // travels is one client over several connections.

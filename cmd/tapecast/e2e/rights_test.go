@@ -206,26 +206,7 @@ func TestAnonymousAndServices(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "security.log")
 	g := start(t, config(k, strings.NewReplacer("SECRET", strconv.Quote(secret), "FILE", strconv.Quote(file)).
 		Replace(anonymousConfig)))
-	asNobody := map[string]any{"anonymous": true}
-	var nobodies []*client
-	for range 3 {
-		c := dial(t, g, dialing{})
-		r := c.call("authenticate", asNobody)
-		if got := string(r.Result); !strings.Contains(got, `"userId":null`) || strings.Contains(got, "expires") {
-			t.Fatalf("%+v, %s", r.Error, r.Result)
-		}
-		c.notice("auto_subscribed")
-		c.isIn("trades")
-		nobodies = append(nobodies, c)
-	}
-	fourth := dial(t, g, dialing{})
-	fourth.request("1", "authenticate", asNobody)
-	if code := fourth.awaitClose(patience); code != 4129 {
-		t.Errorf("a fourth of one address: closed with %d", code)
-	}
-	if n := g.metric("tapecast_anonymous_connections"); n != 3 {
-		t.Errorf("%v are counted", n)
-	}
+	nobodies := g.nobodies(t)
 	nobody := nobodies[0]
 	nobody.call("subscribe", map[string]any{"rooms": []string{"desk:1", "desk:2*"}})
 	for _, room := range []string{"orders:42", "orders:*", "orders:"} {
@@ -267,4 +248,29 @@ func TestAnonymousAndServices(t *testing.T) {
 		c.leave()
 	}
 	eventually(t, patience, "none is counted", func() bool { return g.metric("tapecast_anonymous_connections") == 0 })
+}
+
+// nobodies connects three clients without a token: a fourth of one address is refused.
+func (g *gateway) nobodies(t *testing.T) (list []*client) {
+	t.Helper()
+	asNobody := map[string]any{"anonymous": true}
+	for range 3 {
+		c := dial(t, g, dialing{})
+		r := c.call("authenticate", asNobody)
+		if got := string(r.Result); !strings.Contains(got, `"userId":null`) || strings.Contains(got, "expires") {
+			t.Fatalf("%+v, %s", r.Error, r.Result)
+		}
+		c.notice("auto_subscribed")
+		c.isIn("trades")
+		list = append(list, c)
+	}
+	fourth := dial(t, g, dialing{})
+	fourth.request("1", "authenticate", asNobody)
+	if code := fourth.awaitClose(patience); code != 4129 {
+		t.Errorf("a fourth of one address: closed with %d", code)
+	}
+	if n := g.metric("tapecast_anonymous_connections"); n != 3 {
+		t.Errorf("%v are counted", n)
+	}
+	return list
 }

@@ -29,38 +29,9 @@ func TestResumeByTime(t *testing.T) {
 		// from here on the room knows each prev
 		w.sendAt("ticks", 0, nil, fmt.Append(nil, n-1), begin.Add((n-1)*time.Second))
 		stay.await("the last", func() bool { return len(stay.rooms["ticks"].frames) == 1 })
-		join := func(since map[string]any) (*client, roomReply) {
-			c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
-			r, err := goneOn(c, "ticks", since)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c, *r
-		}
-		at := func(d time.Duration) map[string]any { return map[string]any{"ts": begin.Add(d).UnixMilli()} }
 		gets := func(from time.Duration, first int) *client {
 			t.Helper()
-			c, r := join(at(from))
-			if r.Error != nil {
-				t.Fatalf("%s: %+v", from, r.Error)
-			}
-			c.await(fmt.Sprint("all from ", first), func() bool { return len(c.rooms["ticks"].frames) == n-first })
-			c.mu.Lock()
-			var got []int
-			for _, f := range c.rooms["ticks"].frames {
-				var i int
-				fmt.Sscan(string(f.data), &i)
-				got = append(got, i)
-			}
-			c.mu.Unlock()
-			slices.Sort(got)
-			for i, x := range got {
-				if x != first+i {
-					t.Fatalf("from %s on: got %d, not %d", from, x, first+i)
-				}
-			}
-			c.check()
-			return c
+			return g.sinceTime(t, begin.Add(from), first, n)
 		}
 		all := gets(-time.Hour, 0)
 		gets(100*time.Second, 100)
@@ -89,7 +60,8 @@ func TestResumeByTime(t *testing.T) {
 		}
 		w.flush()
 		c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
-		if r, err := goneOn(c, "mine:t1", at(7*time.Second)); err != nil || r.Error != nil {
+		r, err := goneOn(c, "mine:t1", map[string]any{"ts": begin.Add(7 * time.Second).UnixMilli()})
+		if err != nil || r.Error != nil {
 			t.Fatalf("a private room: %v %+v", err, r)
 		}
 		c.await("three of ten", func() bool { return len(c.rooms["mine:t1"].frames) == 3 })
@@ -138,4 +110,34 @@ func TestResumeByTopicID(t *testing.T) {
 		}
 		c.notice("gap")
 	})
+}
+
+// sinceTime connects a client that resumes ticks from a time, and gets each number from first to n.
+func (g *gateway) sinceTime(t *testing.T, from time.Time, first, n int) *client {
+	t.Helper()
+	c := dial(t, g, dialing{query: "?token=" + g.token("t1")})
+	r, err := goneOn(c, "ticks", map[string]any{"ts": from.UnixMilli()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Error != nil {
+		t.Fatalf("%s: %+v", from, r.Error)
+	}
+	c.await(fmt.Sprint("all from ", first), func() bool { return len(c.rooms["ticks"].frames) == n-first })
+	c.mu.Lock()
+	var got []int
+	for _, f := range c.rooms["ticks"].frames {
+		var i int
+		fmt.Sscan(string(f.data), &i)
+		got = append(got, i)
+	}
+	c.mu.Unlock()
+	slices.Sort(got)
+	for i, x := range got {
+		if x != first+i {
+			t.Fatalf("from %s on: got %d, not %d", from, x, first+i)
+		}
+	}
+	c.check()
+	return c
 }

@@ -35,33 +35,25 @@ ingest:
 // notice, and the memory is given back.
 func TestStorm(t *testing.T) {
 	onEachAlone(t, func(t *testing.T, k *cluster) {
-		users, stayed, behind, orders, over, retain := 150, 10, 3*time.Second, 100.0, time.Duration(0), "1s"
-		if k.full() {
-			users, stayed, behind, orders, over, retain = 15_000, 300, 30*time.Second, 500, 5*time.Second, "10s"
-		}
-		tradeParts, orderParts := 3, 16
-		if n := scaled().partitions; n > 0 {
-			tradeParts, orderParts = n, n
-			retain = "20s" // the more partitions, the longer a member waits for what is read again
-		}
-		k.topic(t, "trades", tradeParts)
-		k.topic(t, "orders", orderParts)
+		size := stormSizeOf(k)
+		k.topic(t, "trades", size.tradeParts)
+		k.topic(t, "orders", size.orderParts)
 		w, timed := k.producer(t), k.producer(t, "linger.ms", 0)
 		if k.full() {
 			k.warm(t, w, 25*time.Second)
 		}
-		crowd := newCrowd(t, users, func(n int) string { return fmt.Sprint("s", n) })
-		s := newStorm(newOwners(crowd), tradeParts, w, timed)
-		stays := newStayers(t, stayed)
+		crowd := newCrowd(t, size.users, func(n int) string { return fmt.Sprint("s", n) })
+		s := newStorm(newOwners(crowd), size.tradeParts, w, timed)
+		stays := newStayers(t, size.stayed)
 		defer stays.disperse()
 		defer s.disperse()
-		conf := config(k, strings.ReplaceAll(stormConfig, "RETAIN", retain))
+		conf := config(k, strings.ReplaceAll(stormConfig, "RETAIN", size.retain))
 		a, b := start(t, conf), start(t, conf)
 		stays.arrive(0, func(g *guest) (*gateway, string, []byte) { return b, "?token=" + b.token(g.user), nil })
 
 		s.do(func() { s.ended = func(*guest, int) {} })
 		s.meet(a)
-		stop := s.publish(tradeRate, orders, stayed)
+		stop := s.publish(tradeRate, size.orders, size.stayed)
 		defer stop()
 		s.do(func() {
 			for _, g := range s.guests {
@@ -74,70 +66,47 @@ func TestStorm(t *testing.T) {
 		}
 		// It hangs before it is lost, and sends nothing that the machine has no time for.
 		a.cmd.Process.Signal(syscall.SIGSTOP)
-		heap, rss := b.heap(), b.resident()
+		went := &stormFigures{stormSize: size, heap: b.heap(), rss: b.resident()}
 		stays.latencies() // of the time in which all came
-		s.lasts(behind)
-		calmTrades, calmOrders := stays.latencies()
-
+		s.lasts(size.behind)
+		went.calmTrades, went.calmOrders = stays.latencies()
 		a.cmd.Process.Kill()
 		<-a.exited
 		s.disperse()
-		s.do(func() { s.ended = s.faultEnd })
-		began := time.Now()
-		s.back(over, b)
-		came := time.Since(began)
-		peak := b.resident()
-		s.await(time.Minute, "all have caught up", func() bool {
-			peak = max(peak, b.resident())
-			return s.levelled()
-		})
-		caught := time.Since(began)
-		stormTrades, stormOrders := stays.latencies()
+		s.strikes(b, went)
+		went.stormTrades, went.stormOrders = stays.latencies()
 		if k.full() {
 			s.lasts(10 * time.Second)
 		}
-		laterTrades, laterOrders := stays.latencies()
+		went.laterTrades, went.laterOrders = stays.latencies()
 		stop()
 		s.exactly(k.read(t, "orders"))
 		s.exactTrades(k.read(t, "trades"))
-
-		t.Logf("%d clients came in %s, each %s behind; all had caught up %s after the node was lost; each after its "+
-			"connect: %s",
-			users, came.Round(time.Millisecond), behind, caught.Round(time.Millisecond), spread(slices.Clone(s.level)))
-		t.Logf("%d who stayed, from the producer to the socket: orders %s; in the %s before %s", stayed,
-			spread(stormOrders), behind, spread(calmOrders))
-		t.Logf("their trades, a room that is %d by then: %s; before %s", stayed+users,
-			spread(stormTrades), spread(calmTrades))
-		t.Logf("%v records were read again in %v reads and %v windows, for %v who asked",
-			b.metric("tapecast_recall_records_total"), b.metric("tapecast_recall_reads_total"),
-			b.metric("tapecast_recall_windows_total"), b.metric("tapecast_recall_asked_total"))
-		if k.full() {
-			t.Logf("with all of them, in the 10 s after: orders %s, trades %s", spread(laterOrders),
-				spread(laterTrades))
-		}
+		went.log(t, b, spread(slices.Clone(s.level)))
 		with := b.heap()
 		s.disperse()
-		eventually(t, patience, "they are gone", func() bool { return b.connections() == stayed })
-		t.Logf("resident %.0f MB before, %.0f at most; heap %.1f MB before, %.1f with all of them", rss,
-			peak, heap/1e6, with/1e6)
-		if !k.full() {
-			return
-		}
-		// What was read again is kept for 30 s.
-		eventually(t, time.Minute, "memory is back",
-			func() bool { return b.metric("tapecast_recall_kept_bytes") == 0 && b.heap() < heap+4e6 })
-		t.Logf("%s after: heap %.1f MB, resident %.0f MB", time.Since(began).Round(time.Second),
-			b.heap()/1e6, b.resident())
-		if scaled().partitions > 0 { // the bars are for as many as it has
-			return
-		}
-		if caught > 10*time.Second {
-			t.Errorf("all had caught up %s after the node was lost, the bar is 10 s", caught)
-		}
-		if p99 := stormOrders[len(stormOrders)*99/100]; p99 > 20*time.Millisecond {
-			t.Errorf("p99 of the orders of who stayed is %s, the bar is 20 ms", p99)
+		eventually(t, patience, "they are gone", func() bool { return b.connections() == size.stayed })
+		t.Logf("resident %.0f MB before, %.0f at most; heap %.1f MB before, %.1f with all of them", went.rss,
+			went.peak, went.heap/1e6, with/1e6)
+		if k.full() {
+			went.withinBars(t, b)
 		}
 	})
+}
+
+// strikes lets all clients come to a node at once, until they have caught up.
+func (s *storm) strikes(b *gateway, went *stormFigures) {
+	s.t.Helper()
+	s.do(func() { s.ended = s.faultEnd })
+	went.began = time.Now()
+	s.back(went.over, b)
+	went.came = time.Since(went.began)
+	went.peak = b.resident()
+	s.await(time.Minute, "all have caught up", func() bool {
+		went.peak = max(went.peak, b.resident())
+		return s.levelled()
+	})
+	went.caught = time.Since(went.began)
 }
 
 const tradeRate = 20 // a second

@@ -63,59 +63,60 @@ func TestTiers(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	g := start(t, config(k, tierConfig))
-	// enters connects an account until it is refused, and returns those that were let in.
-	enters := func(user, tier string, want int) (in []*client) {
-		t.Helper()
-		for {
-			c := dial(t, g, dialing{query: "?token=" + tierToken(t, user, tier)})
-			c.await("an answer", func() bool { return len(c.notices) > 0 || c.closed })
-			if c.closed {
-				if c.code != 4129 {
-					t.Errorf("tier %q: closed with %d", tier, c.code)
-				}
-				break
-			}
-			in = append(in, c)
-		}
-		if len(in) != want {
-			t.Errorf("tier %q: %d connections, want %d", tier, len(in), want)
-		}
-		return in
-	}
-	joins := func(c *client, want int) {
-		t.Helper()
-		joined := 0
-		for _, r := range roomReplies(c.call("subscribe", map[string]any{"rooms": []string{"trades:A", "trades:B",
-			"trades:C", "trades:D", "trades:E", "trades:F"}}).Result) {
-			switch {
-			case r.Error == nil:
-				joined++
-			case r.Error.Code != -32009:
-				t.Errorf("%s: %+v", r.Room, r.Error)
-			}
-		}
-		if joined != want {
-			t.Errorf("%d rooms, want %d", joined, want)
-		}
-		c.call("unsubscribe", map[string]any{"rooms": []string{"trades:A", "trades:B", "trades:C", "trades:D",
-			"trades:E", "trades:F"}})
-	}
-	all := enters("1", "pro", 4)
-	joins(all[0], 5)
-	for _, c := range append(enters("2", "basic", 1), enters("3", "gold", 2)...) {
-		joins(c, 3)
+	all := g.enters(t, "1", "pro", 4)
+	all[0].joinsOf(t, 5)
+	for _, c := range append(g.enters(t, "2", "basic", 1), g.enters(t, "3", "gold", 2)...) {
+		c.joinsOf(t, 3)
 	}
 	if n := g.metric("tapecast_unknown_tiers_total"); n != 3 {
 		t.Errorf("%v unknown tiers are counted", n)
 	}
-	reload := func(from, to, said string) { t.Helper(); g.reloadWith(from, to, said) }
-	reload("basic: {", "basic: {burst: 0, ", "cannot reload: the configuration has faults")
-	joins(all[1], 5)
-	reload("pro: {connections_per_user: 4, rooms_per_connection: 5", "pro: {connections_per_user: 6, "+
+	g.reloadWith("basic: {", "basic: {burst: 0, ", "cannot reload: the configuration has faults")
+	all[1].joinsOf(t, 5)
+	g.reloadWith("pro: {connections_per_user: 4, rooms_per_connection: 5", "pro: {connections_per_user: 6, "+
 		"rooms_per_connection: 4", "tiers reloaded")
-	joins(all[2], 4)
-	enters("1", "pro", 2)
+	all[2].joinsOf(t, 4)
+	g.enters(t, "1", "pro", 2)
 	for _, c := range all {
 		c.check()
 	}
+}
+
+// enters connects an account of a tier until it is refused, and returns those that were let in.
+func (g *gateway) enters(t *testing.T, user, tier string, want int) (in []*client) {
+	t.Helper()
+	for {
+		c := dial(t, g, dialing{query: "?token=" + tierToken(t, user, tier)})
+		c.await("an answer", func() bool { return len(c.notices) > 0 || c.closed })
+		if c.closed {
+			if c.code != 4129 {
+				t.Errorf("tier %q: closed with %d", tier, c.code)
+			}
+			break
+		}
+		in = append(in, c)
+	}
+	if len(in) != want {
+		t.Errorf("tier %q: %d connections, want %d", tier, len(in), want)
+	}
+	return in
+}
+
+// joinsOf asks for six rooms, wants so many of them, and leaves them.
+func (c *client) joinsOf(t *testing.T, want int) {
+	t.Helper()
+	list := map[string]any{"rooms": []string{"trades:A", "trades:B", "trades:C", "trades:D", "trades:E", "trades:F"}}
+	joined := 0
+	for _, r := range roomReplies(c.call("subscribe", list).Result) {
+		switch {
+		case r.Error == nil:
+			joined++
+		case r.Error.Code != -32009:
+			t.Errorf("%s: %+v", r.Room, r.Error)
+		}
+	}
+	if joined != want {
+		t.Errorf("%d rooms, want %d", joined, want)
+	}
+	c.call("unsubscribe", list)
 }

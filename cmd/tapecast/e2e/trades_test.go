@@ -37,25 +37,7 @@ func TestTradesByteForByte(t *testing.T) {
 		k.topic(t, "trades", partitions)
 		g := start(t, config(k, tradeConfig))
 		full := join(t, g, "the-recorder")
-		clients := make([]*leanClient, conns)
-		for i := range clients {
-			c, err := dialLean(g, fmt.Sprint("u", i), want)
-			if err != nil {
-				t.Fatal(err)
-			}
-			clients[i] = c
-		}
-		join := time.NewTimer(patience)
-		defer join.Stop()
-		for _, c := range clients {
-			select {
-			case <-c.joined:
-			case <-c.done:
-				t.Fatal(c.fault)
-			case <-join.C:
-				t.Fatal("not joined in time")
-			}
-		}
+		clients := g.leanClients(t, conns, want)
 
 		w := k.producer(t)
 		began := time.Now()
@@ -88,4 +70,30 @@ func TestTradesByteForByte(t *testing.T) {
 			t.Logf("%v members lagged", n)
 		}
 	})
+}
+
+// leanClients connects n clients that compare what comes with what is wanted, and waits until all
+// have joined.
+func (g *gateway) leanClients(t *testing.T, n int, want [][][]byte) []*leanClient {
+	t.Helper()
+	clients := make([]*leanClient, n)
+	for i := range clients {
+		c, err := dialLean(g, fmt.Sprint("u", i), want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients[i] = c
+	}
+	join := time.NewTimer(patience)
+	defer join.Stop()
+	for _, c := range clients {
+		select {
+		case <-c.joined:
+		case <-c.done:
+			t.Fatal(c.fault)
+		case <-join.C:
+			t.Fatal("not joined in time")
+		}
+	}
+	return clients
 }

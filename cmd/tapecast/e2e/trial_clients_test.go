@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,11 @@ func toClients(x *trial) *toxic { return x.front }
 
 // clientFaults is harm on the way to the clients, and what hostile clients do.
 func clientFaults() []fault {
+	return slices.Concat(clientNetworkFaults(), strangerFaults(), tokenFaults(), memberFaults())
+}
+
+// clientNetworkFaults is harm on the way to the clients.
+func clientNetworkFaults() []fault {
 	return []fault{
 		outage("clients: all cut, refused for 3 s", toClients, 3*time.Second, ""),
 		{"clients: all cut five times", func(x *trial) {
@@ -52,7 +58,12 @@ func clientFaults() []fault {
 			p.cut()
 			p.open()
 		}, ""),
+	}
+}
 
+// strangerFaults is what clients do that have not authenticated.
+func strangerFaults() []fault {
+	return []fault{
 		strangers("strangers: 300 that send nothing", 300, "", 2*time.Second),
 		strangers("strangers: 300 half requests", 300, "GET /ws HTTP/1.1\r\nHost: x\r\n", 2*time.Second),
 		strangers("strangers: noise", 100,
@@ -65,7 +76,12 @@ func clientFaults() []fault {
 		strangers("strangers: not an upgrade", 200, "GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 0),
 		strangers("strangers: requests in one piece", 100,
 			strings.Repeat("GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 200), 0),
+	}
+}
 
+// tokenFaults is clients with tokens of all bad kinds.
+func tokenFaults() []fault {
+	return []fault{
 		tokens("tokens: forged", 200, func(g *gateway) string { return g.token("s0") + "x" }),
 		tokens("tokens: expired", 200, func(*gateway) string { return tokenFor("s0", -time.Hour) }),
 		tokens("tokens: alg none", 200, func(*gateway) string {
@@ -73,7 +89,12 @@ func clientFaults() []fault {
 			return part(`{"alg":"none"}`) + "." + part(`{"sub":"s0","exp":9999999999}`) + "."
 		}),
 		tokens("tokens: 6 kB of dots", 200, func(*gateway) string { return strings.Repeat(".", 6000) }),
+	}
+}
 
+// memberFaults is what clients do that have authenticated.
+func memberFaults() []fault {
+	return []fault{
 		members("members: a frame without a mask", 20, 1, []byte("\x81\x02{}")),
 		members("members: reserved bits", 20, 1, raw().add(0xf1, "{}").Bytes()),
 		members("members: a message of 16 MB", 4, 1, raw().text(strings.Repeat("x", 16<<20)).Bytes()),

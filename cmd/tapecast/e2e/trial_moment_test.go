@@ -148,84 +148,24 @@ func (x *trial) withLogsIn(dir string) {
 
 // clockFaults is what is done to the machine's clock, as the process sees it.
 func clockFaults() []fault {
-	set := func(name string, f func(x *trial, set func(ahead time.Duration))) fault {
-		return fault{name, func(x *trial) {
-			c, err := x.node.clockwork()
-			if err != nil {
-				x.skip("cannot set the clock of a process: %v", err)
-				return
-			}
-			f(x, func(ahead time.Duration) {
-				x.t.Helper()
-				if err := c.set(ahead); err != nil {
-					x.t.Fatal(err)
-				}
-				by := x.node.clockAhead() - ahead
-				if by.Abs() > time.Minute {
-					x.t.Fatalf("the gateway's clock is %s off what was set", by)
-				}
-			})
-			if err := c.set(0); err != nil {
-				x.t.Fatal(err)
-			}
-		}}
-	}
 	return []fault{
-		set("clock: an hour forward, and right again", func(x *trial, set func(time.Duration)) {
-			came, limited := x.back(), x.refused()
-			ends := dial(x.t, x.node, dialing{query: "?token=" + tokenFor("short", 30*time.Minute)})
-			ends.notice("auto_subscribed")
-			set(time.Hour)
-			stepped := time.Now()
-			if code := ends.awaitClose(patience); code != 4201 {
-				x.t.Errorf("a client whose token has expired is closed with %d", code)
-			}
-			x.note("a token's end: closed after %.1f s", time.Since(stepped).Seconds())
-			x.moment()
-			x.enters("short", 30*time.Minute, 4201)
-			x.enters("long", 2*time.Hour, 0)
-			set(0)
-			x.moment()
-			x.enters("short", 30*time.Minute, 0)
-			if n := x.back() - came; n != 0 || x.refused() != limited {
-				x.t.Errorf("%d clients had to come back, %v requests were refused", n, x.refused()-limited)
-			}
-		}),
-		set("clock: an hour back, and right again", func(x *trial, set func(time.Duration)) {
-			came, limited := x.back(), x.refused()
-			x.node.tryGet("/debug/pprof/cmdline", "Authorization", "Bearer wrong") // logged once a minute
-			set(-time.Hour)
-			x.moment()
-			x.enters("short", 30*time.Minute, 0)
-			late := dial(x.t, x.node, dialing{}) // does not authenticate
-			if code := late.awaitClose(patience); code != 4004 {
-				x.t.Errorf("a client that does not authenticate is closed with %d", code)
-			}
-			x.during(time.Minute)
-			x.node.tryGet("/debug/pprof/cmdline", "Authorization", "Bearer wrong")
-			eventually(x.t, patience, "what was said an hour later is said again",
-				func() bool { return x.node.saidTimes("internal port: refused") == 2 })
-			set(0)
-			x.moment()
-			if n := x.back() - came; n != 0 || x.refused() != limited {
-				x.t.Errorf("%d clients had to come back, %v requests were refused", n, x.refused()-limited)
-			}
-		}),
-		set("clock: ten hours of steps to and fro", func(x *trial, set func(time.Duration)) {
+		clockFault("clock: an hour forward, and right again", (*trial).hourForward),
+		clockFault("clock: an hour back, and right again", (*trial).hourBack),
+		clockFault("clock: ten hours of steps to and fro", func(x *trial, set func(time.Duration)) {
 			for i := range 10 {
 				set(time.Duration(1-2*(i%2)) * time.Hour)
 				x.during(300 * time.Millisecond)
 			}
 			x.flee()
 		}),
-		set("clock: an hour back while all come back", func(x *trial, set func(time.Duration)) {
+		clockFault("clock: an hour back while all come back", func(x *trial, set func(time.Duration)) {
 			x.front.cut()
 			set(-time.Hour)
 			x.during(2 * time.Second)
 			x.front.open()
 			x.moment()
 		}),
-		set("clock: an hour forward within an outage of Kafka", func(x *trial, set func(time.Duration)) {
+		clockFault("clock: an hour forward within an outage of Kafka", func(x *trial, set func(time.Duration)) {
 			x.kafka.cut()
 			x.told(`"KafkaConsumer":{"status":"degraded"[^}]*`)
 			set(time.Hour)
@@ -233,6 +173,74 @@ func clockFaults() []fault {
 			x.kafka.open()
 			x.flows()
 		}),
+	}
+}
+
+// clockFault is a fault that sets the clock of the process ahead, or back.
+func clockFault(name string, f func(x *trial, set func(ahead time.Duration))) fault {
+	return fault{name, func(x *trial) {
+		c, err := x.node.clockwork()
+		if err != nil {
+			x.skip("cannot set the clock of a process: %v", err)
+			return
+		}
+		f(x, func(ahead time.Duration) {
+			x.t.Helper()
+			if err := c.set(ahead); err != nil {
+				x.t.Fatal(err)
+			}
+			by := x.node.clockAhead() - ahead
+			if by.Abs() > time.Minute {
+				x.t.Fatalf("the gateway's clock is %s off what was set", by)
+			}
+		})
+		if err := c.set(0); err != nil {
+			x.t.Fatal(err)
+		}
+	}}
+}
+
+func (x *trial) hourForward(set func(time.Duration)) {
+	x.t.Helper()
+	came, limited := x.back(), x.refused()
+	ends := dial(x.t, x.node, dialing{query: "?token=" + tokenFor("short", 30*time.Minute)})
+	ends.notice("auto_subscribed")
+	set(time.Hour)
+	stepped := time.Now()
+	if code := ends.awaitClose(patience); code != 4201 {
+		x.t.Errorf("a client whose token has expired is closed with %d", code)
+	}
+	x.note("a token's end: closed after %.1f s", time.Since(stepped).Seconds())
+	x.moment()
+	x.enters("short", 30*time.Minute, 4201)
+	x.enters("long", 2*time.Hour, 0)
+	set(0)
+	x.moment()
+	x.enters("short", 30*time.Minute, 0)
+	if n := x.back() - came; n != 0 || x.refused() != limited {
+		x.t.Errorf("%d clients had to come back, %v requests were refused", n, x.refused()-limited)
+	}
+}
+
+func (x *trial) hourBack(set func(time.Duration)) {
+	x.t.Helper()
+	came, limited := x.back(), x.refused()
+	x.node.tryGet("/debug/pprof/cmdline", "Authorization", "Bearer wrong") // logged once a minute
+	set(-time.Hour)
+	x.moment()
+	x.enters("short", 30*time.Minute, 0)
+	late := dial(x.t, x.node, dialing{}) // does not authenticate
+	if code := late.awaitClose(patience); code != 4004 {
+		x.t.Errorf("a client that does not authenticate is closed with %d", code)
+	}
+	x.during(time.Minute)
+	x.node.tryGet("/debug/pprof/cmdline", "Authorization", "Bearer wrong")
+	eventually(x.t, patience, "what was said an hour later is said again",
+		func() bool { return x.node.saidTimes("internal port: refused") == 2 })
+	set(0)
+	x.moment()
+	if n := x.back() - came; n != 0 || x.refused() != limited {
+		x.t.Errorf("%d clients had to come back, %v requests were refused", n, x.refused()-limited)
 	}
 }
 

@@ -48,50 +48,52 @@ func processFaults() []fault {
 			}
 			x.during(time.Second)
 		}},
-		{"process: a reload with a fault", func(x *trial) {
-			good, err := os.ReadFile(x.file)
-			if err != nil {
-				x.t.Fatal(err)
-			}
-			x.write(string(good) + "\nbogus: 1\n")
-			x.node.cmd.Process.Signal(syscall.SIGHUP)
-			said := x.node.waitLog(patience, "cannot reload: the configuration has faults", nil)
-			x.note("%v", said["error"])
-			x.write(string(good))
-		}},
-		{"process: out of descriptors", func(x *trial) {
-			pid := x.node.cmd.Process.Pid
-			var was unix.Rlimit
-			low := unix.Rlimit{Cur: uint64(x.node.descriptors()) + 2, Max: 20_000}
-			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &low, &was); err != nil {
-				x.t.Fatal(err)
-			}
-			// More than there are descriptors for.
-			x.note("%s", x.inSlices(20, func() string { return knock(x.node) }))
-			x.told(`"detail":"connections cannot be accepted`)
-			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
-				x.t.Fatal(err)
-			}
-		}},
-		{"process: GOMEMLIMIT of 40 MiB", func(x *trial) {
-			x.node.stop(patience)
-			x.env = append(x.env, "GOMEMLIMIT=40MiB")
-			x.again()
-			x.during(3 * time.Second)
-			x.node.stop(patience)
-			x.env = nil
-			x.again()
-		}},
-		{"process: one processor", func(x *trial) {
-			x.node.stop(patience)
-			x.env = append(x.env, "GOMAXPROCS=1")
-			x.again()
-			x.during(3 * time.Second)
-			x.node.stop(patience)
-			x.env = nil
-			x.again()
-		}},
+		{"process: a reload with a fault", (*trial).reloadsFault},
+		{"process: out of descriptors", (*trial).lacksDescriptors},
+		{"process: GOMEMLIMIT of 40 MiB", func(x *trial) { x.runsWith("GOMEMLIMIT=40MiB") }},
+		{"process: one processor", func(x *trial) { x.runsWith("GOMAXPROCS=1") }},
 	}
+}
+
+func (x *trial) reloadsFault() {
+	x.t.Helper()
+	good, err := os.ReadFile(x.file)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.write(string(good) + "\nbogus: 1\n")
+	x.node.cmd.Process.Signal(syscall.SIGHUP)
+	said := x.node.waitLog(patience, "cannot reload: the configuration has faults", nil)
+	x.note("%v", said["error"])
+	x.write(string(good))
+}
+
+func (x *trial) lacksDescriptors() {
+	x.t.Helper()
+	pid := x.node.cmd.Process.Pid
+	var was unix.Rlimit
+	low := unix.Rlimit{Cur: uint64(x.node.descriptors()) + 2, Max: 20_000}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &low, &was); err != nil {
+		x.t.Fatal(err)
+	}
+	// More than there are descriptors for.
+	x.note("%s", x.inSlices(20, func() string { return knock(x.node) }))
+	x.told(`"detail":"connections cannot be accepted`)
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// runsWith starts the gateway again with a variable of its environment, for a while.
+func (x *trial) runsWith(env string) {
+	x.t.Helper()
+	x.node.stop(patience)
+	x.env = append(x.env, env)
+	x.again()
+	x.during(3 * time.Second)
+	x.node.stop(patience)
+	x.env = nil
+	x.again()
 }
 
 // signalledInDrain stops the gateway, and sends another signal while it drains.
