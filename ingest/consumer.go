@@ -111,26 +111,31 @@ type figures struct {
 
 // Stats are a Consumer's figures since it started.
 type Stats struct {
-	Processed uint64            // records read
-	Bytes     uint64            // of their keys and values
-	Bad       map[string]uint64 // records not routed, by reason
-	Up        bool              // the brokers answered last time
-	Misplaced uint64            // records since the start in another partition than their route's partitioner says
-	Forgotten uint64            // partition counts that topics have had, beyond those that are kept
-	Repeated  uint64            // records read a second time, and dropped
-	Lag       map[string]int64  // unread records, by topic
-	Topics    []TopicStats
-	Readers   int
-	// Queued is the number of records that librdkafka has fetched and nobody has routed yet.
-	// QueuedBytes estimates their keys and values from the mean record.
-	Queued, QueuedBytes int64
+	Processed uint64 `metric:"tapecast_ingest_records_total"`  // records read
+	Bytes     uint64 `metric:"tapecast_ingest_bytes_total"`    // of their keys and values
+	Repeated  uint64 `metric:"tapecast_ingest_repeated_total"` // records read a second time, and dropped
+	// Misplaced counts records in another partition than their route's partitioner says.
+	Misplaced uint64 `metric:"tapecast_ingest_misplaced_total"`
+	// Forgotten counts the partition counts that topics have had, beyond those that are kept.
+	Forgotten uint64 `metric:"tapecast_ingest_partition_counts_forgotten_total"`
+	Up        bool   `metric:"tapecast_kafka_up"` // the brokers answered last time
 
-	DeadLetters     uint64 // stored
-	DeadLettersLost uint64
-	Partitions      int    // assigned
-	Reconnects      uint64 // times that the brokers came back after an outage
-	Resets          uint64 // topics that were made again
-	Gaps            uint64 // times that records were deleted before they were read
+	Bad    map[string]uint64 `metric:"tapecast_ingest_bad_total" label:"reason"` // records not routed
+	Lag    map[string]int64  `metric:"tapecast_kafka_lag" label:"topic"`         // unread records
+	Topics []TopicStats
+
+	Readers int `metric:"tapecast_readers"`
+	// Queued is the number of records that librdkafka has fetched and nobody has routed yet.
+	Queued int64 `metric:"tapecast_kafka_queued_records"`
+	// QueuedBytes estimates their keys and values from the mean record.
+	QueuedBytes int64
+
+	DeadLetters     uint64 `metric:"tapecast_ingest_dead_letters_total"` // stored
+	DeadLettersLost uint64 `metric:"tapecast_ingest_dead_letters_lost_total"`
+	Partitions      int    `metric:"tapecast_kafka_partitions"`       // assigned
+	Reconnects      uint64 `metric:"tapecast_kafka_reconnects_total"` // the brokers came back after an outage
+	Resets          uint64 `metric:"tapecast_kafka_resets_total"`     // topics that were made again
+	Gaps            uint64 `metric:"tapecast_ingest_gaps_total"`      // records were deleted before they were read
 	Stalls          uint64 // times that a partition did not move and got a new client
 }
 

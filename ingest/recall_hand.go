@@ -296,24 +296,26 @@ type recallFigures struct {
 
 // RecallStats are the figures of reading again.
 type RecallStats struct {
-	Asked       uint64 // requests of members that resume
-	Refused     uint64 // the sum of RefusedBy
-	RefusedBy   map[string]uint64
-	Windows     uint64 // parts that were handed to members
-	BudgetWaits uint64 // times that a request waited for its user's budget
-	TakenBack   uint64 // parts taken back from members that were sent nothing
-	Reads       uint64 // stretches of a partition
-	Records     uint64 // records read again
-	Bytes       uint64 // of their keys and values
-	Dropped     uint64 // bytes of records that were not kept, and in no requested room
-	Kept        uint64 // bytes of kept records now
-	Handed      uint64 // bytes of frames that members hold now
-	HandedAll   uint64 // bytes of frames made so far
-	Waiting     int    // requests that wait now
-	Users       int    // users whose budget or requests are counted
+	Asked     uint64            `metric:"tapecast_recall_asked_total"`   // requests of members that resume
+	Refused   uint64            `metric:"tapecast_recall_refused_total"` // the sum of RefusedBy
+	RefusedBy map[string]uint64 `metric:"tapecast_recall_refusals_total" label:"reason"`
 
-	Times        int    // times that wait to be looked up
-	TimesRefused uint64 // times refused because too many waited
+	Windows     uint64 `metric:"tapecast_recall_windows_total"`      // parts that were handed to members
+	BudgetWaits uint64 `metric:"tapecast_recall_budget_waits_total"` // a request waited for its user's budget
+	TakenBack   uint64 `metric:"tapecast_recall_taken_back_total"`   // parts, of members that were sent nothing
+	Reads       uint64 `metric:"tapecast_recall_reads_total"`        // stretches of a partition
+	Records     uint64 `metric:"tapecast_recall_records_total"`      // records read again
+	Bytes       uint64 `metric:"tapecast_recall_bytes_total"`        // of their keys and values
+	// Dropped is bytes of records that were not kept, and in no requested room.
+	Dropped   uint64 `metric:"tapecast_recall_dropped_bytes_total"`
+	Kept      uint64 `metric:"tapecast_recall_kept_bytes"`        // bytes of kept records now
+	Handed    uint64 `metric:"tapecast_recall_handed_bytes"`      // bytes of frames that members hold now
+	HandedAll uint64 `metric:"tapecast_recall_given_bytes_total"` // bytes of frames made so far
+	Waiting   int    `metric:"tapecast_recall_waiting"`           // requests that wait now
+	Users     int    `metric:"tapecast_recall_users"`             // whose budget or requests are counted
+
+	Times        int    `metric:"tapecast_recall_times_waiting"`       // that wait to be looked up
+	TimesRefused uint64 `metric:"tapecast_recall_times_refused_total"` // because too many waited
 }
 
 // RecallStats returns the figures.

@@ -135,7 +135,7 @@ func TestTurns(t *testing.T) {
 		t.Errorf("%d KB of another were read before", n*piece>>10)
 	}
 	all.Wait()
-	await(t, func() bool { return w.engine.Stats().PutOff.Turn > 0 })
+	await(t, func() bool { return w.engine.Stats().PutOff["turn"] > 0 })
 }
 
 // unread is how many bytes of the connection's input the kernel has.
@@ -180,7 +180,7 @@ func TestInboxBound(t *testing.T) {
 			}
 		})
 		l := w.engine.loops[0]
-		await(t, func() bool { return w.engine.Stats().PutOff.Inbox > 0 })
+		await(t, func() bool { return w.engine.Stats().PutOff["inbox"] > 0 })
 		other.write(ws.OpText, "other") // is read all the same
 		held := maxUnhandled + readLen/size + 1
 		await(t, func() bool { now, _ := l.inbox.length(); return now >= held-readLen/size })
@@ -259,14 +259,14 @@ func TestOverPace(t *testing.T) {
 			break
 		}
 	}
-	if n := w.engine.Stats().PutOff.Pace; n == 0 || len(w.limited) > 0 {
+	if n := w.engine.Stats().PutOff["pace"]; n == 0 || len(w.limited) > 0 {
 		t.Errorf("put off %d times, limited %d times", n, len(w.limited))
 	}
 
 	// The end of one that is not read just now is seen.
 	gone := w.dial()
 	gone.conn.Write(over)
-	await(t, func() bool { return w.engine.Stats().PutOff.Pace > 1 })
+	await(t, func() bool { return w.engine.Stats().PutOff["pace"] > 1 })
 	gone.conn.Close()
 	if code := <-w.echo.closed; code != wire.CloseNone {
 		t.Errorf("closed with %d", code)

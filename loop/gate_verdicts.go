@@ -42,10 +42,10 @@ func (g *gate) carryOut(v *verdicts) {
 
 // GateStats counts the sockets at each step.
 type GateStats struct {
-	HalfOpen int64 // the upgrade has not been granted
+	HalfOpen int64 `metric:"tapecast_half_open_connections"` // the upgrade has not been granted
 	Pending  int64 // upgraded, and not yet authenticated
-	Closing  int64 // being closed
-	Surplus  int64 // beyond a bound, and to be told
+	Closing  int64 `metric:"tapecast_closing_connections"` // being closed
+	Surplus  int64 `metric:"tapecast_surplus_connections"` // beyond a bound, and to be told
 	Open     int64 // upgraded, and not yet gone
 }
 

@@ -3,6 +3,7 @@ package loop
 import (
 	"maps"
 	"math/bits"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -14,35 +15,36 @@ import (
 
 // LoopStats holds the figures of one loop, which alone counts them.
 type LoopStats struct {
-	Connections   int64 // accepted and not yet gone
-	Authenticated int64
-	Members       int64 // memberships
-	Wildcards     int64 // held
+	Connections   int64 `metric:"tapecast_connections"` // accepted and not yet gone
+	Authenticated int64 `metric:"tapecast_authenticated_connections"`
+	Members       int64 `metric:"tapecast_subscriptions"` // memberships
+	Wildcards     int64 `metric:"tapecast_wildcards"`     // held
 
-	Upgraded, Refused uint64 // answers to upgrade requests
-	Files             uint64 // requests answered with a file
-	HandshakeTimeouts uint64
-	PongTimeouts      uint64
-	Resets            uint64 // connections whose close frame did not move in time
+	Upgraded          uint64 `metric:"tapecast_handshakes_total"`         // answers to upgrade requests: accepted,
+	Refused           uint64 `metric:"tapecast_handshakes_refused_total"` // and refused
+	Files             uint64 `metric:"tapecast_files_served_total"`       // requests answered with a file
+	HandshakeTimeouts uint64 `metric:"tapecast_handshake_timeouts_total"`
+	PongTimeouts      uint64 `metric:"tapecast_pong_timeouts_total"`
+	Resets            uint64 `metric:"tapecast_resets_total"` // connections whose close frame did not move in time
 
-	Sends   uint64 // system calls
-	Partial uint64 // sends that the kernel did not take in full
-	Frames  uint64 // frames of rooms, begun to be sent
-	Bytes   uint64 // taken by the kernel (of TLS: encrypted for it), all headers included
+	Sends   uint64 `metric:"tapecast_sends_total"`         // system calls
+	Partial uint64 `metric:"tapecast_partial_sends_total"` // sends that the kernel did not take in full
+	Frames  uint64 `metric:"tapecast_messages_sent_total"` // frames of rooms, begun to be sent
+	Bytes   uint64 `metric:"tapecast_bytes_sent_total"`    // that the kernel took (of TLS: encrypted), with all headers
 
 	member.Counts
 	LagClosed uint64 // members closed for lagging
 
-	WildcardsFull uint64 // wildcards that came to a limit when a room appeared
+	WildcardsFull uint64 `metric:"tapecast_wildcards_full_total"` // wildcards that came to a limit when a room appeared
 
 	Busy time.Duration // not spent asleep; it includes time in which others had the processor
 
-	Visits   uint64 // members visited in passes
-	Passes   uint64
-	PassTime time.Duration // of all passes, first member to last
-	PassBusy time.Duration // of that, in visits; the rest is other work between slices
-	LastPass time.Duration
-	MaxPass  time.Duration
+	Visits   uint64        `metric:"tapecast_pass_visits_total"` // members visited in passes
+	Passes   uint64        `metric:"tapecast_passes_total"`
+	PassTime time.Duration `metric:"tapecast_pass_seconds_total"`      // of all passes, first member to last
+	PassBusy time.Duration `metric:"tapecast_pass_busy_seconds_total"` // of that, in visits, not between slices
+	LastPass time.Duration `sum:"most"`
+	MaxPass  time.Duration `metric:"tapecast_pass_max_seconds" sum:"most"`
 
 	SendFrames  Histogram // frames begun, of the sends that began any
 	SendBytes   Histogram // taken, of each send; with TLS: before encryption, of each visit
@@ -53,11 +55,11 @@ type LoopStats struct {
 	// timestamps: see counts.aged.
 	Ages []Histogram
 
-	Inbox     int64 // events that waited in the inbox when the figures were taken
-	InboxMost int64 // the most that have waited so far
+	Inbox     int64 `metric:"tapecast_inbox_events"`                // events that waited when the figures were taken
+	InboxMost int64 `metric:"tapecast_inbox_max_events" sum:"most"` // the most that have waited so far
 
-	Blocked int64             // members that wait for their sockets
-	Closes  map[uint16]uint64 // by close code
+	Blocked int64             `metric:"tapecast_blocked_connections"`       // members that wait for their sockets
+	Closes  map[uint16]uint64 `metric:"tapecast_closes_total" label:"code"` // by close code
 }
 
 func (s *LoopStats) passed(d time.Duration, members int) {
@@ -131,27 +133,22 @@ type TLSStats = tlsconn.Stats
 type Stats struct {
 	LoopStats
 	Loops        []LoopStats
-	Accepted     uint64
-	TurnedAway   uint64 // sockets dropped without an answer, because there were too many
+	Accepted     uint64 `metric:"tapecast_accepted_total"`
+	TurnedAway   uint64 `metric:"tapecast_turned_away_total"` // sockets without an answer: there were too many
 	Gate         GateStats
-	AcceptFailed uint64
+	AcceptFailed uint64 `metric:"tapecast_accept_failures_total"`
 	TLS          TLSStats
-	PutOff       PutOffs
-	Incoming     int64 // bytes of incomplete messages
+	// PutOff counts how often input was read later, by reason: the turn was over, the loop had not
+	// handled earlier input yet (inbox), or more small frames came than the pace allows.
+	PutOff   map[string]uint64 `metric:"tapecast_reads_put_off_total" label:"reason"`
+	Incoming int64             `metric:"tapecast_incoming_bytes"` // bytes of incomplete messages
 	// HeadersRefused counts trusted peers whose PROXY protocol header was missing or bad.
-	HeadersRefused uint64
+	HeadersRefused uint64 `metric:"tapecast_proxy_headers_refused_total"`
 	// Unnamed counts requests of Forwarders whose field that names the client cannot be read.
-	Unnamed uint64
+	Unnamed uint64 `metric:"tapecast_forwarded_refused_total"`
 
-	Pollers                int
+	Pollers                int   `metric:"tapecast_pollers"`
 	ConnBytes, MemberBytes int64 // memory of connections and memberships, estimated
-}
-
-// PutOffs counts how often input was read later, by reason.
-type PutOffs struct {
-	Turn  uint64 // the turn was over
-	Inbox uint64 // the loop had not handled earlier input yet
-	Pace  uint64 // more small frames came than the pace allows
 }
 
 // Stats adds up the loops.
@@ -161,8 +158,8 @@ func (e *Engine) Stats() Stats {
 		HeadersRefused: e.misled.Load(), Unnamed: e.unnamed.Load(), TLS: e.handshakes.Stats(), Pollers: e.cfg.Pollers,
 		Incoming: e.incoming.bytes(),
 	}
-	out.PutOff = PutOffs{
-		Turn: e.putOff[offTurn].Load(), Inbox: e.putOff[offInbox].Load(), Pace: e.putOff[offPace].Load(),
+	out.PutOff = map[string]uint64{
+		"turn": e.putOff[offTurn].Load(), "inbox": e.putOff[offInbox].Load(), "pace": e.putOff[offPace].Load(),
 	}
 	out.Closes = map[uint16]uint64{}
 	out.Ages = make([]Histogram, len(e.feeds()))
@@ -176,46 +173,36 @@ func (e *Engine) Stats() Stats {
 	return out
 }
 
-func (s *LoopStats) add(o *LoopStats) {
-	s.Connections += o.Connections
-	s.Authenticated += o.Authenticated
-	s.Members += o.Members
-	s.Wildcards += o.Wildcards
-	s.WildcardsFull += o.WildcardsFull
-	s.Upgraded += o.Upgraded
-	s.Refused += o.Refused
-	s.Files += o.Files
-	s.HandshakeTimeouts += o.HandshakeTimeouts
-	s.PongTimeouts += o.PongTimeouts
-	s.Resets += o.Resets
-	s.Sends += o.Sends
-	s.Partial += o.Partial
-	s.Frames += o.Frames
-	s.Bytes += o.Bytes
-	s.Gaps += o.Gaps
-	s.GapFrames += o.GapFrames
-	s.LagClosed += o.LagClosed
-	s.Conflated += o.Conflated
-	s.Snapshots += o.Snapshots
-	s.Visits += o.Visits
-	s.Passes += o.Passes
-	s.PassTime += o.PassTime
-	s.LastPass = max(s.LastPass, o.LastPass)
-	s.MaxPass = max(s.MaxPass, o.MaxPass)
-	s.Inbox += o.Inbox
-	s.InboxMost = max(s.InboxMost, o.InboxMost)
-	s.Blocked += o.Blocked
-	s.Busy += o.Busy
-	s.PassBusy += o.PassBusy
-	s.SendFrames.merge(&o.SendFrames)
-	s.SendBytes.merge(&o.SendBytes)
-	s.PassTimes.merge(&o.PassTimes)
-	s.PassMembers.merge(&o.PassMembers)
-	for i := range o.Ages {
-		s.Ages[i].merge(&o.Ages[i])
-	}
-	for code, n := range o.Closes {
-		s.Closes[code] += n
+// add adds another loop's figures. Of those with the tag sum:"most" the greater one stays.
+func (s *LoopStats) add(o *LoopStats) { sum(reflect.ValueOf(s).Elem(), reflect.ValueOf(o).Elem()) }
+
+func sum(s, o reflect.Value) {
+	switch s.Kind() {
+	case reflect.Int64:
+		s.SetInt(s.Int() + o.Int())
+	case reflect.Uint64:
+		s.SetUint(s.Uint() + o.Uint())
+	case reflect.Array, reflect.Slice:
+		for i := range s.Len() {
+			sum(s.Index(i), o.Index(i))
+		}
+	case reflect.Map:
+		for it := o.MapRange(); it.Next(); {
+			n := reflect.New(s.Type().Elem()).Elem()
+			if was := s.MapIndex(it.Key()); was.IsValid() {
+				n.Set(was)
+			}
+			sum(n, it.Value())
+			s.SetMapIndex(it.Key(), n)
+		}
+	case reflect.Struct:
+		for i := range s.NumField() {
+			if f, g := s.Field(i), o.Field(i); s.Type().Field(i).Tag.Get("sum") == "most" {
+				f.SetInt(max(f.Int(), g.Int()))
+			} else {
+				sum(f, g)
+			}
+		}
 	}
 }
 
@@ -247,13 +234,6 @@ func (h *Histogram) Count() (n uint64) {
 		n += k
 	}
 	return n
-}
-
-func (h *Histogram) merge(o *Histogram) {
-	for i, n := range o.Counts {
-		h.Counts[i] += n
-	}
-	h.Sum += o.Sum
 }
 
 // Units of a loop's histograms: the upper end of the first bucket.

@@ -19,29 +19,30 @@ type shardStats struct {
 
 // Stats holds the table's figures since it started.
 type Stats struct {
-	Rooms     int64 // alive
-	Empty     int64 // of those, without a record so far: clients have asked for them
-	Listened  int64 // with members on some listener
-	RoomBytes int64 // memory of rooms and subs without tapes, estimated
-	Shards    int
-	TapeBytes int64  // of all tapes, their indexes included
-	Appended  uint64 // records written to a tape, once for each room
-	Bytes     uint64 // of their values
-	Skipped   uint64 // records for rooms without members
-	Refused   uint64 // records for rooms that may not be created: too many, or a bad name
-	Stale     uint64 // records that were read a second time and not sent again
-	Shed      uint64 // chunks dropped early because the budget was reached
-	LastBytes int64  // of all last values
+	Rooms     int64  `metric:"tapecast_rooms"`          // alive
+	Empty     int64  `metric:"tapecast_rooms_empty"`    // of those, without a record: clients asked for them
+	Listened  int64  `metric:"tapecast_rooms_listened"` // with members on some listener
+	RoomBytes int64  // memory of rooms and subs without tapes, estimated
+	Shards    int    `metric:"tapecast_shards"`
+	TapeBytes int64  `metric:"tapecast_tape_bytes"`           // of all tapes, their indexes included
+	Appended  uint64 `metric:"tapecast_appended_total"`       // records written to a tape, once for each room
+	Bytes     uint64 `metric:"tapecast_appended_bytes_total"` // of their values
+	Skipped   uint64 `metric:"tapecast_skipped_total"`        // records for rooms without members
+	Refused   uint64 `metric:"tapecast_rooms_refused_total"`  // their rooms may not be created: too many, or a bad name
+	Stale     uint64 `metric:"tapecast_stale_total"`          // records that were read a second time and not sent again
+	Shed      uint64 `metric:"tapecast_tape_shed_total"`      // chunks dropped early because the budget was reached
+	LastBytes int64  `metric:"tapecast_last_values_bytes"`    // of all last values
 	LastFull  bool   // last values are at their budget: some were evicted within the last minute
-	Expired   uint64 // keys without an update for their class's key_ttl
-	Evicted   uint64 // keys forgotten because their room had too many
+	Expired   uint64 `metric:"tapecast_keys_expired_total"` // keys without an update for their class's key_ttl
+	Evicted   uint64 `metric:"tapecast_keys_evicted_total"` // keys forgotten because their room had too many
 
-	Waiting     int64  // records and events on their way to the appenders
-	Asked       int64  // joins, leaves and other requests on their way there, one for each appender
-	OutOfMemory uint64 // last values forgotten because the budget was reached
+	Waiting     int64  `metric:"tapecast_appenders_waiting_records"`  // records and events for the appenders
+	Asked       int64  `metric:"tapecast_appenders_waiting_requests"` // requests, one for each appender
+	OutOfMemory uint64 `metric:"tapecast_last_values_evicted_total"`  // last values, since the budget was reached
 
-	Deflated                 uint64 // frames written to a tape of deflated ones
-	DeflatedFrom, DeflatedTo uint64 // bytes of those: plain, and as written
+	Deflated     uint64 `metric:"tapecast_deflated_frames_total"`     // frames written to a tape of deflated ones
+	DeflatedFrom uint64 `metric:"tapecast_deflated_from_bytes_total"` // bytes of those: plain,
+	DeflatedTo   uint64 `metric:"tapecast_deflated_to_bytes_total"`   // and as written
 }
 
 // Stats adds up the shards.

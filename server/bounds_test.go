@@ -20,7 +20,7 @@ func TestBoundsTable(t *testing.T) {
 	}
 	_, _, metrics := startServer(t).ask(t, "GET", "/metrics", "")
 	var secure strings.Builder // these are there where the public port is wss
-	writeHandshakeMetrics(metricWriter{&secure}, loop.TLSStats{})
+	metricWriter{&secure}.figures(loop.TLSStats{})
 	metrics += "\n" + secure.String()
 	tests := testNames(t)
 	rows := 0

@@ -9,7 +9,8 @@
 // ConnectionManager is the engine, ConnectionHandler answers clients, KafkaConsumer reads. A new
 // service is an entry of Server.services. Figures for operators are in metrics.go and the metrics_
 // files, and what each one is, in metrics.txt. Nothing is counted there: when /metrics is asked, each
-// figure is taken from the part that counts it.
+// figure is taken from the part that counts it. Most have their name at the field that holds them, in its
+// tag metric.
 //
 // A client's request goes from its poller to the session.Handler, which the engine calls.
 //

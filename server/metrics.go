@@ -9,6 +9,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +75,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 	s.writeServerMetrics(m)
 	if e := s.engine.Load(); e != nil {
 		sockets = e.Stats()
-		writeLoopMetrics(m, sockets)
+		writeLoopMetrics(m, &sockets)
 		writePassMetrics(m, &sockets, s.table.Feeds())
 		s.writeLagMetrics(m, e)
 	}
@@ -84,9 +85,9 @@ func (s *Server) writeMetrics(w io.Writer) {
 	s.writeRoomMetrics(m, &table)
 	if c := s.consumer.Load(); c != nil {
 		read, recalled = c.Stats(), c.RecallStats()
-		writeIngestMetrics(m, &read)
+		m.figures(read)
 		writeTopicMetrics(m, &read)
-		writeRecallMetrics(m, &recalled)
+		m.figures(recalled)
 	}
 	byKey(m, "tapecast_memory_bytes", "part", memoryParts(&sockets, &table, &read, &recalled))
 	for _, t := range s.handler.Timings() {
@@ -147,50 +148,10 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	}
 }
 
-func writeLoopMetrics(m metricWriter, e loop.Stats) {
-	put(m, "tapecast_connections", e.Connections)
-	put(m, "tapecast_authenticated_connections", e.Authenticated)
-	put(m, "tapecast_subscriptions", e.Members)
-	put(m, "tapecast_wildcards", e.Wildcards)
-	put(m, "tapecast_wildcards_full_total", e.WildcardsFull)
-	writeInputMetrics(m, &e)
-	put(m, "tapecast_blocked_connections", e.Blocked)
-	put(m, "tapecast_accepted_total", e.Accepted)
-	put(m, "tapecast_accept_failures_total", e.AcceptFailed)
-	put(m, "tapecast_turned_away_total", e.TurnedAway)
-	put(m, "tapecast_proxy_headers_refused_total", e.HeadersRefused)
-	put(m, "tapecast_forwarded_refused_total", e.Unnamed)
-	put(m, "tapecast_half_open_connections", e.Gate.HalfOpen)
-	put(m, "tapecast_closing_connections", e.Gate.Closing)
-	put(m, "tapecast_surplus_connections", e.Gate.Surplus)
-	put(m, "tapecast_handshakes_total", e.Upgraded)
-	put(m, "tapecast_files_served_total", e.Files)
-	put(m, "tapecast_handshakes_refused_total", e.Refused)
-	put(m, "tapecast_handshake_timeouts_total", e.HandshakeTimeouts)
-	put(m, "tapecast_pong_timeouts_total", e.PongTimeouts)
-	put(m, "tapecast_resets_total", e.Resets)
-	put(m, "tapecast_messages_sent_total", e.Frames)
-	put(m, "tapecast_bytes_sent_total", e.Bytes)
-	put(m, "tapecast_sends_total", e.Sends)
-	put(m, "tapecast_partial_sends_total", e.Partial)
+func writeLoopMetrics(m metricWriter, e *loop.Stats) {
+	m.figures(*e)
+	m.figures(e.Gate)
 	byKey(m, "tapecast_slow_total", "action", map[string]uint64{"skip": e.Gaps, "close": e.LagClosed})
-	put(m, "tapecast_gap_frames_total", e.GapFrames)
-	put(m, "tapecast_conflated_frames_total", e.Conflated)
-	put(m, "tapecast_snapshots_total", e.Snapshots)
-	put(m, "tapecast_passes_total", e.Passes)
-	put(m, "tapecast_pass_visits_total", e.Visits)
-	m.family("tapecast_pass_seconds_total")
-	m.line("tapecast_pass_seconds_total", e.PassTime.Seconds())
-	put(m, "tapecast_pass_max_seconds", e.MaxPass.Seconds())
-	byKey(m, "tapecast_closes_total", "code", e.Closes)
-}
-
-func writeInputMetrics(m metricWriter, e *loop.Stats) {
-	put(m, "tapecast_inbox_events", e.Inbox)
-	put(m, "tapecast_inbox_max_events", e.InboxMost)
-	put(m, "tapecast_incoming_bytes", e.Incoming)
-	byKey(m, "tapecast_reads_put_off_total", "reason",
-		map[string]uint64{"turn": e.PutOff.Turn, "inbox": e.PutOff.Inbox, "pace": e.PutOff.Pace})
 }
 
 func (s *Server) writeTLSMetrics(m metricWriter) {
@@ -198,43 +159,15 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 	if e == nil || s.certificate == nil {
 		return
 	}
-	writeHandshakeMetrics(m, e.Stats().TLS)
+	m.figures(e.Stats().TLS)
 	put(m, "tapecast_tls_certificate_expiry_seconds", s.certificate.expires().Unix())
 	s.writeShown(m)
 }
 
-func writeHandshakeMetrics(m metricWriter, t loop.TLSStats) {
-	put(m, "tapecast_tls_handshakes_total", t.Handshakes)
-	put(m, "tapecast_tls_resumed_total", t.Resumed)
-	put(m, "tapecast_tls_failures_total", t.Failed)
-	put(m, "tapecast_tls_handshakes_running", t.Running)
-	put(m, "tapecast_tls_handshakes_parked", t.Parked)
-	put(m, "tapecast_tls_handshakes_waiting", t.Waiting)
-}
-
 func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
-	put(m, "tapecast_shards", t.Shards)
-	put(m, "tapecast_rooms", t.Rooms)
-	put(m, "tapecast_rooms_empty", t.Empty)
-	put(m, "tapecast_appenders_waiting_records", t.Waiting)
-	put(m, "tapecast_appenders_waiting_requests", t.Asked)
-	put(m, "tapecast_rooms_listened", t.Listened)
-	put(m, "tapecast_tape_bytes", t.TapeBytes)
+	m.figures(*t)
 	put(m, "tapecast_tape_budget_bytes", s.cfg.Memory.Tapes)
-	put(m, "tapecast_appended_total", t.Appended)
-	put(m, "tapecast_appended_bytes_total", t.Bytes)
-	put(m, "tapecast_skipped_total", t.Skipped)
-	put(m, "tapecast_rooms_refused_total", t.Refused)
-	put(m, "tapecast_stale_total", t.Stale)
-	put(m, "tapecast_deflated_frames_total", t.Deflated)
-	put(m, "tapecast_deflated_from_bytes_total", t.DeflatedFrom)
-	put(m, "tapecast_deflated_to_bytes_total", t.DeflatedTo)
-	put(m, "tapecast_last_values_bytes", t.LastBytes)
 	put(m, "tapecast_last_values_budget_bytes", s.cfg.LastValues())
-	put(m, "tapecast_last_values_evicted_total", t.OutOfMemory)
-	put(m, "tapecast_keys_expired_total", t.Expired)
-	put(m, "tapecast_keys_evicted_total", t.Evicted)
-	put(m, "tapecast_tape_shed_total", t.Shed)
 }
 
 func bit(b bool) float64 {
@@ -275,6 +208,40 @@ func put[V ~int | ~int64 | uint64 | float64](m metricWriter, name string, v V) {
 	m.line(name, float64(v))
 }
 
+// figures writes the fields of a struct that have the tag metric, with the name of the figure, and those of
+// structs that it embeds. The tag label says what the keys of a map are.
+func (m metricWriter) figures(of any) {
+	v := reflect.ValueOf(of)
+	for i := range v.NumField() {
+		f, x := v.Type().Field(i), v.Field(i)
+		name := f.Tag.Get("metric")
+		switch {
+		case f.Anonymous:
+			m.figures(x.Interface())
+		case name == "":
+		case x.Kind() == reflect.Map:
+			values := map[string]float64{}
+			for it := x.MapRange(); it.Next(); {
+				values[fmt.Sprint(it.Key())] = number(it.Value())
+			}
+			byKey(m, name, f.Tag.Get("label"), values)
+		default:
+			put(m, name, number(x))
+		}
+	}
+}
+
+// number returns a figure in Prometheus' units: a time in seconds, and true as 1.
+func number(v reflect.Value) float64 {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return x.Seconds()
+	case bool:
+		return bit(x)
+	}
+	return v.Convert(reflect.TypeFor[float64]()).Float()
+}
+
 func (m metricWriter) line(name string, v float64) {
 	fmt.Fprintf(m.w, "%s %s\n", name, strconv.FormatFloat(v, 'f', -1, 64))
 }
@@ -284,7 +251,7 @@ func (m metricWriter) labelled(name, label, value string, v float64) {
 }
 
 // byKey writes a metric whose values are in a map, in the order of their keys.
-func byKey[K cmp.Ordered, V int64 | uint64](m metricWriter, name, label string, values map[K]V) {
+func byKey[K cmp.Ordered, V int64 | uint64 | float64](m metricWriter, name, label string, values map[K]V) {
 	m.family(name)
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		m.labelled(name, label, fmt.Sprint(k), float64(values[k]))

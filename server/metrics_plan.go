@@ -25,7 +25,6 @@ func writeBuildInfo(m metricWriter) {
 
 func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	put(m, "tapecast_loops", len(e.Loops))
-	put(m, "tapecast_pollers", e.Pollers)
 	m.family("tapecast_loop_busy_seconds_total")
 	for i := range e.Loops {
 		m.labelled("tapecast_loop_busy_seconds_total", "loop", strconv.Itoa(i), e.Loops[i].Busy.Seconds())
@@ -34,7 +33,6 @@ func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	for i := range e.Loops {
 		m.labelled("tapecast_loop_connections", "loop", strconv.Itoa(i), float64(e.Loops[i].Connections))
 	}
-	put(m, "tapecast_pass_busy_seconds_total", e.PassBusy.Seconds())
 	one := func(name string, h *loop.Histogram, unit uint64, per float64) {
 		m.family(name)
 		m.histogram(name, "", h, unit, per)

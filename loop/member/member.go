@@ -67,9 +67,9 @@ type Client interface {
 // Counts counts events of all members of a loop.
 type Counts struct {
 	Gaps      uint64 // gap notices
-	GapFrames uint64 // frames that those members missed
-	Conflated uint64 // frames that were superseded before lagging members were sent them
-	Snapshots uint64 // begun
+	GapFrames uint64 `metric:"tapecast_gap_frames_total"`       // frames that those members missed
+	Conflated uint64 `metric:"tapecast_conflated_frames_total"` // superseded before lagging members were sent them
+	Snapshots uint64 `metric:"tapecast_snapshots_total"`        // begun
 }
 
 // Rules is what the members of a loop share.

@@ -213,12 +213,12 @@ func (g *Handshakes) unpark(t *Conn, over bool) {
 
 // Stats holds the figures of the handshakes.
 type Stats struct {
-	Handshakes uint64 // completed
-	Failed     uint64
-	Resumed    uint64 // completed ones that resumed a session
-	Running    int64  // computing
-	Waiting    int64  // waiting to compute, or for passes to end
-	Parked     int64  // waiting for their clients
+	Handshakes uint64 `metric:"tapecast_tls_handshakes_total"` // completed
+	Failed     uint64 `metric:"tapecast_tls_failures_total"`
+	Resumed    uint64 `metric:"tapecast_tls_resumed_total"`      // completed ones that resumed a session
+	Running    int64  `metric:"tapecast_tls_handshakes_running"` // computing
+	Waiting    int64  `metric:"tapecast_tls_handshakes_waiting"` // waiting to compute, or for passes to end
+	Parked     int64  `metric:"tapecast_tls_handshakes_parked"`  // waiting for their clients
 }
 
 // Stats returns the figures.
