@@ -331,6 +331,9 @@ func (g *guest) Recall(_ *member.Extra, given *rooms.Member, ask *rooms.Recall) 
 // Walked and Wake are for loops: each member of the model is looked at again.
 func (g *guest) Walked(*rooms.Room, int64) {}
 
+// Places: the model takes positions from the gateway's tables, and is told none.
+func (g *guest) Places() bool { return false }
+
 // Wake does nothing.
 func (g *guest) Wake() {}
 
