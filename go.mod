@@ -9,6 +9,7 @@ require (
 	github.com/VictoriaMetrics/metrics v1.44.0
 	github.com/agnivade/levenshtein v1.2.1
 	github.com/confluentinc/confluent-kafka-go/v2 v2.15.1
+	github.com/evanw/esbuild v0.25.12
 	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/gobwas/httphead v0.1.0
 	github.com/gobwas/ws v1.4.0
@@ -50,7 +51,6 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
-	github.com/evanw/esbuild v0.25.12 // indirect
 	github.com/gobwas/pool v0.2.1 // indirect
 	github.com/gorilla/mux v1.8.1 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect

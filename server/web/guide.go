@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
@@ -115,7 +116,7 @@ func (g *guide) serveList(w http.ResponseWriter, r *http.Request) {
 // render makes a page of Markdown.
 func (g *guide) render(markdown []byte) ([]byte, error) {
 	var body, out bytes.Buffer
-	if err := g.markdown.Convert(markdown, &body); err != nil {
+	if err := g.markdown.Convert(markdown, &body, parser.WithContext(newNames())); err != nil {
 		return nil, err
 	}
 	type link struct{ Name, Title string }
@@ -138,7 +139,7 @@ func (g *guide) search(words string) []byte {
 	fmt.Fprintf(&b, "# Search\n\n")
 	hits := 0
 	for _, name := range g.names {
-		doc := g.markdown.Parser().Parse(text.NewReader(g.texts[name]))
+		doc := g.markdown.Parser().Parse(text.NewReader(g.texts[name]), parser.WithContext(newNames()))
 		for _, s := range sections(doc, g.texts[name]) {
 			lower := strings.ToLower(s.text)
 			lacks := slices.ContainsFunc(wanted, func(word string) bool { return !strings.Contains(lower, word) })
@@ -173,6 +174,33 @@ func sections(doc ast.Node, source []byte) (list []section) {
 	}
 	return list
 }
+
+// names gives headings the names that they have on a forge, so that links lead to them here too.
+type names map[string]int // how often each was given
+
+func newNames() parser.Context { return parser.NewContext(parser.WithIDs(names{})) }
+
+// Generate returns the name of a heading: its letters, digits, hyphens and underscores in lower case, with
+// hyphens for its spaces, and a number if it was given before.
+func (n names) Generate(heading []byte, _ ast.NodeKind) []byte {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, string(heading))
+	times := n[name]
+	if n[name]++; times > 0 {
+		name += fmt.Sprint("-", times)
+	}
+	return []byte(name)
+}
+
+// Put notes a name that a page gives itself.
+func (n names) Put(name []byte) { n[string(name)]++ }
 
 // title returns the first heading of a page.
 func title(markdown []byte) string {
