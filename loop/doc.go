@@ -28,6 +28,7 @@
 //	send.go      sender: one gathered send at a time, and the sockets that did not take all
 //	audience.go  passes: the large rooms that have something to send; queue: such connections
 //	stats.go     counts: the figures; walks.go looks for members that lag
+//	meter.go     meter: bytes a second that a connection is sent
 //	members.go   a Join, Leave or List under way; join.go and recall.go are the steps of a join
 //	wildcard.go  a wildcard; wildcard_found.go has its rooms: those of its join, and those that appear
 //
@@ -61,7 +62,8 @@
 // as long as that lasts. The others pay one flag for it. A member that resumes may lack frames that
 // no tape holds. They are read again (Config.Recall): the first part before the join is answered,
 // each further part when the one before was sent. For each part, and when the tape has dropped the
-// member's next frames meanwhile, the member gets another seam (Rejoin). While its client takes
+// member's next frames meanwhile, the member gets another seam (Rejoin). Beyond a connection's budget
+// (Config.RecallBegins) a join is refused for now, and a member asks again later. While its client takes
 // nothing, others may take the memory of the part back (takeBack). The member then keeps its
 // position and asks again later.
 //

@@ -52,6 +52,12 @@ type Config struct {
 	// SnapshotSent is called on a loop with the bytes that such a member was sent, from time to
 	// time and at the end. It must not block. Nil: they are not counted.
 	SnapshotSent func(c *Conn, room string, n int64)
+	// RecallBegins is called on a loop before what a connection lacks is read again. It returns how long
+	// that must wait, or 0, and must not block. Nil: nothing has to wait.
+	RecallBegins func(c *Conn) time.Duration
+	// RecallGiven is called on a loop with the bytes of a part that a connection was given. Nil: they are
+	// not counted.
+	RecallGiven func(c *Conn, n int64)
 	// BytesPerSecond returns how many bytes a second a connection may be sent over a longer time, and as
 	// many at once. 0: any number. It is called on a loop when the connection authenticates and at
 	// Conn.Measure, and must not block. Nil: there is no limit.
@@ -151,21 +157,7 @@ func (c *Config) defaults() {
 	set(&c.HandshakeTimeout, 10*time.Second)
 	set(&c.PingEvery, 25*time.Second)
 	set(&c.PongTimeout, time.Minute)
-	if c.SnapshotBegins == nil {
-		c.SnapshotBegins = func(*Conn, string, int) error { return nil }
-	}
-	if c.SnapshotSent == nil {
-		c.SnapshotSent = func(*Conn, string, int64) {}
-	}
-	if c.BytesPerSecond == nil {
-		c.BytesPerSecond = func(*Conn) int64 { return 0 }
-	}
-	if c.Metered == nil {
-		c.Metered = func(*Conn) {}
-	}
-	if c.Limited == nil {
-		c.Limited = func(Limit, netip.AddrPort) {}
-	}
+	c.limitNothing()
 	if c.wall == nil {
 		c.wall = time.Now
 	}

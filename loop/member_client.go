@@ -58,10 +58,19 @@ func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positi
 // Recall asks for what a member lacks and no tape holds.
 func (c *memberClient) Recall(x *member.Extra, given *rooms.Member, ask *rooms.Recall) {
 	l := c.loop
-	ask.User = l.handler.User(c.conn())
 	ask.Done = func(p *rooms.Past, err error) {
-		l.do(func(l *Loop) { l.rejoined(c.conn(), x, given, p, true, err) })
+		l.do(func(l *Loop) {
+			if err == nil {
+				l.engine.cfg.RecallGiven(c.conn(), p.Size())
+			}
+			l.rejoined(c.conn(), x, given, p, true, err)
+		})
 	}
+	if wait := l.engine.cfg.RecallBegins(c.conn()); wait > 0 {
+		ask.Done(nil, errRecallBudget(wait)) // the member asks again
+		return
+	}
+	ask.User = l.handler.User(c.conn())
 	ask.TakeBack = l.takesBack(c.conn(), given.Sub)
 	l.engine.cfg.Recall(ask)
 }

@@ -29,8 +29,8 @@ func TestPlaces(t *testing.T) {
 					t.Errorf("%s: told again: %s", room, text)
 				}
 				place = text
-				want := fmt.Sprintf(`{"jsonrpc":"2.0","method":"positions","params":{"%s":{"epoch":"e1","0":%d}}}`, room,
-					frames-1)
+				want := fmt.Sprintf(`{"jsonrpc":"2.0","method":"positions","params":{"%s":{"epoch":"e1","0":%d}}}`,
+					room, frames-1)
 				if text != want {
 					t.Errorf("%s: after %d frames it is told %s", room, frames, text)
 				}

@@ -55,6 +55,10 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 			l.beginNow(r, &rooms.TooOldError{Why: r.Resume.Lost})
 			continue
 		}
+		if wait := l.engine.cfg.RecallBegins(c); wait > 0 {
+			l.beginNow(r, errRecallBudget(wait))
+			continue
+		}
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
@@ -100,6 +104,8 @@ func (j *joining) releasePasts(c *Conn) {
 func (j *joining) recalled(l *Loop, c *Conn, i int, past *rooms.Past, err error) {
 	if j.pasts[i] = past; err != nil {
 		l.beginNow(j.given[i], err)
+	} else {
+		l.engine.cfg.RecallGiven(c, past.Size())
 	}
 	if j.waiting--; j.waiting == 0 {
 		j.goOn(l, c)

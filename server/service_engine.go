@@ -44,6 +44,7 @@ func (s *Server) startEngine(context.Context) error {
 		Addr: c.Listen, Path: c.Path, Files: []*upgrade.File{client}, Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
+		RecallBegins: s.handler.RecallBegins, RecallGiven: s.handler.RecallGiven,
 		BytesPerSecond: s.handler.BytesPerSecond, Metered: s.handler.Metered,
 		Wildcards: s.cfg.Limits.WildcardsPerConnection, RoomsPerWildcard: s.cfg.Limits.RoomsPerWildcard,
 		MaxHead: int(c.MaxHead), MaxMessage: int(c.MaxMessage), MaxEarlyMessage: c.EarlyMessage(),

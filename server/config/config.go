@@ -193,6 +193,9 @@ type Limits struct {
 	// RecallBytes is how many bytes of records are read again in a minute for one user whose clients
 	// resume from further back than memory holds. Default 256MiB; 0: no limit.
 	RecallBytes Size `koanf:"recall_bytes"`
+	// RecallBytesPerConnection is how many bytes of such messages one connection is given in a minute
+	// over a longer time, and about how many at once. Default 0: as many as its user.
+	RecallBytesPerConnection Size `koanf:"recall_bytes_per_connection"`
 	// BytesPerSecond is how many bytes one connection is sent a second over a longer time, and as many at
 	// once. Beyond it the messages of its rooms wait, as if its client did not read. Default 0: no limit.
 	BytesPerSecond Size `koanf:"bytes_per_second"`

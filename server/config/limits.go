@@ -30,6 +30,8 @@ type Tier struct {
 	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
 	// RoomsPerWildcard is as in Limits.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+	// RecallBytesPerConnection is as in Limits.
+	RecallBytesPerConnection Size `koanf:"recall_bytes_per_connection"`
 	// BytesPerSecond is as in Limits.
 	BytesPerSecond Size `koanf:"bytes_per_second"`
 }
@@ -40,8 +42,9 @@ const (
 	// MaxTierName is the longest name of a tier, in bytes.
 	MaxTierName = 64
 
-	// minBytes is the least limits.bytes_per_second.
-	minBytes = 1 << 10
+	// minBytes is the least limits.bytes_per_second, and minRecall limits.recall_bytes_per_connection.
+	minBytes  = 1 << 10
+	minRecall = 64 << 10
 )
 
 // Untiered returns the limits of accounts whose token names no tier.
@@ -140,6 +143,10 @@ func (c *collector) checkTier(cfg *Config, path string, t Tier) {
 	if t.MessagesPerSecond > 0 && t.Burst < 1 {
 		c.add(path+".burst", "0 would let no message through at all",
 			"set 1 or more, or %s.messages_per_second to 0 for no limit", path)
+	}
+	if n := t.RecallBytesPerConnection; n > 0 && n < minRecall {
+		c.add(path+".recall_bytes_per_connection", fmt.Sprintf("%s is less than %s, and a few messages take as much", n,
+			Size(minRecall)), "set %s or more, or 0 for no limit", Size(minRecall))
 	}
 	if n := t.WildcardsPerConnection; n > maxWildcards {
 		c.add(path+".wildcards_per_connection", fmt.Sprintf("%d is more than %d", n, maxWildcards),

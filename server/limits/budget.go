@@ -80,6 +80,7 @@ const (
 	payStrikes      // times that an address was worn out
 	payBlocked      // an address that was worn out, until it may come again
 	payConnects     // clients that come from an address
+	payRecall       // messages that were read again for a connection
 )
 
 func newBudgets(l *config.Limits) *budgets {

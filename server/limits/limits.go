@@ -65,6 +65,7 @@ const (
 	AnonymousAll
 	AnonymousAddress
 	Bytes
+	RecallBytes
 	Kinds // how many there are
 )
 
@@ -84,7 +85,7 @@ func (k Kind) String() string {
 		"request_cost", "waiting_requests", "snapshot_bytes", "bad_tokens_per_second", "incoming", "rooms_per_user",
 		"connects_per_second", "connects_per_address",
 		"anonymous_connections", "anonymous_connections_per_address",
-		"bytes_per_second",
+		"bytes_per_second", "recall_bytes_per_connection",
 	}[k]
 }
 

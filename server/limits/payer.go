@@ -162,6 +162,21 @@ func (l *Limiter) SnapshotSent(c Client, room string, n, now int64) {
 	}
 }
 
+// RecallBegins returns how long it takes until messages are read again for a connection, or 0.
+func (l *Limiter) RecallBegins(c Client, now int64) time.Duration {
+	at := l.Row(c.Tier).recall
+	if at.each == 0 {
+		return 0
+	}
+	return l.over(payer{kind: payRecall, conn: c.ID, at: at}, at.burst, now)
+}
+
+// RecallGiven counts bytes of messages that were read again for a connection.
+func (l *Limiter) RecallGiven(c Client, n, now int64) {
+	at := l.Row(c.Tier).recall
+	l.spend(payer{kind: payRecall, conn: c.ID, at: at}, at, n, now)
+}
+
 // Owed returns what a connection owes for its requests, in units.
 func (l *Limiter) Owed(c Client, now int64) int64 {
 	at := l.Row(c.Tier).conn.requests

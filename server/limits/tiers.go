@@ -22,6 +22,7 @@ type Row struct {
 
 	messages   pace
 	conn, user budget
+	recall     pace // of a connection, by bytes
 }
 
 // rows are the limits of all tiers. SetTiers replaces them, and whoever uses a row takes it again for
@@ -41,9 +42,9 @@ func newRow(t config.Tier) *Row {
 	r := &Row{
 		ConnectionsPerUser: t.ConnectionsPerUser, RoomsPerConnection: t.RoomsPerConnection,
 		RoomsPerUser: t.RoomsPerUser, Wildcards: t.WildcardsPerConnection, RoomsPerWildcard: t.RoomsPerWildcard,
-		BytesPerSecond: int64(t.BytesPerSecond),
-		messages:       newPace(t.MessagesPerSecond, t.Burst),
-		conn:           budget{newPace(t.RequestCost, t.RequestBurst), bytesPace(float64(t.SnapshotBytes))},
+		BytesPerSecond: int64(t.BytesPerSecond), recall: bytesPace(float64(t.RecallBytesPerConnection)),
+		messages: newPace(t.MessagesPerSecond, t.Burst),
+		conn:     budget{newPace(t.RequestCost, t.RequestBurst), bytesPace(float64(t.SnapshotBytes))},
 	}
 	if n := t.UserBudgets; n > 0 {
 		burst := int(min(float64(t.RequestBurst)*n, 1<<30)) // newPace takes less

@@ -310,7 +310,7 @@ func TestAtOnce(t *testing.T) {
 
 func FuzzRecord(f *testing.F) {
 	for _, key := range []string{"pro", "gold", "", "\xff"} {
-		f.Add([]byte(key), []byte(`{"messages_per_second":500,"burst":1000,"snapshot_bytes":"1MiB","user_budgets":0.5}`))
+		f.Add([]byte(key), []byte(`{"messages_per_second":5,"burst":10,"snapshot_bytes":"1MiB","user_budgets":0.5}`))
 		f.Add([]byte(key), []byte(`{"rooms_per_user":5`))
 		f.Add([]byte(key), []byte(nil))
 	}

@@ -1,0 +1,38 @@
+package loop
+
+import (
+	"net/netip"
+	"time"
+
+	"tapecast/rooms"
+)
+
+// errRecallBudget answers a connection that must wait until more is read again for it.
+func errRecallBudget(wait time.Duration) error {
+	return &rooms.NotNowError{Why: "the connection was given many messages that were read again", RetryAfter: wait}
+}
+
+// limitNothing sets the functions for budgets that are not set.
+func (c *Config) limitNothing() {
+	if c.SnapshotBegins == nil {
+		c.SnapshotBegins = func(*Conn, string, int) error { return nil }
+	}
+	if c.SnapshotSent == nil {
+		c.SnapshotSent = func(*Conn, string, int64) {}
+	}
+	if c.RecallBegins == nil {
+		c.RecallBegins = func(*Conn) time.Duration { return 0 }
+	}
+	if c.RecallGiven == nil {
+		c.RecallGiven = func(*Conn, int64) {}
+	}
+	if c.BytesPerSecond == nil {
+		c.BytesPerSecond = func(*Conn) int64 { return 0 }
+	}
+	if c.Metered == nil {
+		c.Metered = func(*Conn) {}
+	}
+	if c.Limited == nil {
+		c.Limited = func(Limit, netip.AddrPort) {}
+	}
+}
