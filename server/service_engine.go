@@ -34,14 +34,26 @@ func (s *Server) connectionManager() *registry.Service {
 	}
 }
 
+// clientFiles returns the JavaScript client as the public port serves it.
+func clientFiles() (files []*upgrade.File, err error) {
+	for path, body := range map[string][]byte{"/client.js": js.Bundle, "/shared.js": js.Shared} {
+		f, err := upgrade.NewFile(path, "text/javascript; charset=utf-8", body)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
 func (s *Server) startEngine(context.Context) error {
 	c := &s.cfg.Server
-	client, err := upgrade.NewFile("/client.js", "text/javascript; charset=utf-8", js.Bundle)
+	files, err := clientFiles()
 	if err != nil {
 		return err
 	}
 	e, err := loop.New(loop.Config{
-		Addr: c.Listen, Path: c.Path, Files: []*upgrade.File{client}, Loops: c.Loops, Pollers: c.Pollers,
+		Addr: c.Listen, Path: c.Path, Files: files, Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
 		RecallBegins: s.handler.RecallBegins, RecallGiven: s.handler.RecallGiven,

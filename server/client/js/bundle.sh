@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
-# Makes the bundle of src, in the file that is named.
+# Makes the bundles of src, in the folder that is named: the client, and what tabs share it with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-"${GO:-go}" tool esbuild src/client.ts --bundle --minify --format=esm --target=es2020 '--mangle-props=^_' \
-  --legal-comments=none --tsconfig-raw='{}' --log-level=warning --outfile="$1"
+bundle() {
+  "${GO:-go}" tool esbuild "src/$1.ts" --bundle --minify --format=esm --target=es2020 '--mangle-props=^_' \
+    --legal-comments=none --tsconfig-raw='{}' --log-level=warning --external:./client.js --outfile="$2/$1.js"
+}
+bundle client "$1"
+bundle shared "$1"

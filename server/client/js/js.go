@@ -6,3 +6,8 @@ import _ "embed"
 //
 //go:embed dist/client.js
 var Bundle []byte
+
+// Shared is what pages share one connection with: what the gateway serves at /shared.js, beside the client.
+//
+//go:embed dist/shared.js
+var Shared []byte

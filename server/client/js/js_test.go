@@ -8,39 +8,62 @@ import (
 	"testing"
 )
 
-// maxGzipped is the promised size of the bundle.
-const maxGzipped = 7500
+// The promised sizes of the client, and of it with what pages share a connection with.
+const (
+	maxGzipped = 7500
+	maxBoth    = 10500
+)
 
 func TestBundleSize(t *testing.T) {
+	client, shared := gzipped(t, Bundle), gzipped(t, Shared)
+	if client > maxGzipped || client+shared > maxBoth {
+		t.Errorf("the client has %d bytes gzipped, and with shared.js %d; %d and %d were promised",
+			client, client+shared, maxGzipped, maxBoth)
+	}
+	t.Logf("client.js: %d bytes, %d gzipped; shared.js: %d, %d", len(Bundle), client, len(Shared), shared)
+}
+
+func gzipped(t *testing.T, body []byte) int {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(Bundle); err != nil {
+	if _, err := w.Write(body); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if b.Len() > maxGzipped {
-		t.Errorf("the bundle has %d bytes gzipped, %d were promised", b.Len(), maxGzipped)
-	}
-	t.Logf("%d bytes, %d gzipped", len(Bundle), b.Len())
+	return b.Len()
 }
 
-// TestBundleIsBuilt: the committed bundle is the one that src makes, byte for byte.
+// TestBundleIsBuilt: the committed bundles are those that src makes, byte for byte.
 func TestBundleIsBuilt(t *testing.T) {
-	out := t.TempDir() + "/client.js"
-	cmd := exec.Command("bash", "bundle.sh", out)
-	if text, err := cmd.CombinedOutput(); err != nil {
+	out := t.TempDir()
+	if text, err := exec.Command("bash", "bundle.sh", out).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	made, err := os.ReadFile(out)
+	for name, bundle := range map[string][]byte{"client.js": Bundle, "shared.js": Shared} {
+		made, err := os.ReadFile(out + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(made, bundle) {
+			t.Errorf("dist/%s is not what src makes: run `make client`, and commit it", name)
+		}
+	}
+}
+
+// TestShared: pages that share a connection, in node, with ports in place of a worker. Its subtests are
+// in test/shared.mjs.
+func TestShared(t *testing.T) {
+	if _, why := nodeFlags(); why != "" {
+		t.Skip("shared: " + why)
+	}
+	out, err := exec.Command("node", "--test", "--test-reporter=spec", "test/shared.mjs").CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, out)
 	}
-	if !bytes.Equal(made, Bundle) {
-		t.Error("dist/client.js is not what src makes: run `make client`, and commit it")
-	}
+	t.Logf("%s", out)
 }
