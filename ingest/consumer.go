@@ -168,7 +168,7 @@ func New(cfg Config, r *route.Router, t *rooms.Table) *Consumer {
 		batch: t.NewBatch()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.faults = newBrokerFaults(cfg.Brokers, cfg.Librdkafka)
-	c.dead = &deadLetters{topic: cfg.DeadLetter, breaker: newLetterBreaker(c.log)}
+	c.dead = &deadLetters{topic: cfg.DeadLetter, breaker: newLetterBreaker(c.log, c.kick)}
 	c.recaller = newRecaller(c)
 	c.times = newTimes(c)
 	for _, routes := range r.Topics() {

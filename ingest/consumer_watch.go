@@ -84,6 +84,9 @@ func (c *Consumer) look() (wait time.Duration) {
 	if c.tendLetters(found) != nil {
 		wait = min(wait, lookSoon)
 	}
+	if c.dead.trySpare() {
+		wait = min(wait, spareEvery)
+	}
 	for _, r := range c.readers {
 		if err := c.repair(r); err != nil {
 			wait = min(wait, lookLost)

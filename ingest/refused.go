@@ -140,6 +140,7 @@ type deadLetters struct {
 	sent, lost atomic.Uint64
 
 	breaker *letterBreaker
+	spare   atomic.Pointer[spare]
 	failed  atomic.Value // string: why the last letter was not stored that says something of the topic
 
 	why   atomic.Value // string, set by the watcher: why letters cannot be stored; "": they can
@@ -178,6 +179,7 @@ func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {
 	if m.Time >= 0 {
 		letter.Timestamp = time.UnixMilli(m.Time)
 	}
+	d.keepSpare(letter)
 	if err := d.producer.Produce(letter, nil); err != nil {
 		d.ended(done, err)
 	}
@@ -235,8 +237,11 @@ func (c *Consumer) tendLetters(found map[string]kafka.TopicDescription) error {
 }
 
 func (d *deadLetters) reported(m *kafka.Message) {
-	if done, ok := m.Opaque.(func(error)); ok {
+	switch done := m.Opaque.(type) {
+	case func(error):
 		d.ended(done, m.TopicPartition.Error)
+	case spareSent:
+		d.spareEnded(done, m.TopicPartition.Error)
 	}
 }
 

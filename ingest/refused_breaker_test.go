@@ -71,7 +71,12 @@ func TestDeadLetterBreaker(t *testing.T) {
 		t.Errorf("%d letters went to Kafka past the breaker", n)
 	}
 	refuses.Store(false)
-	eventually(t, "the breaker closes", func() bool { put(); return r.c.LetterBreaker() == "closed" })
+	was := r.c.Stats() // no bad record comes any more
+	eventually(t, "the breaker closes by itself", func() bool { return r.c.LetterBreaker() == "closed" })
+	if s := r.c.Stats(); s.DeadLetters != was.DeadLetters || s.DeadLettersLost != was.DeadLettersLost {
+		t.Errorf("the try counts: %+v", s)
+	}
+	put()
 	if ok, detail := r.c.Health(); !ok || r.c.Stats().DeadLetters < 2 {
 		t.Errorf("health: %s, %+v", detail, r.c.Stats())
 	}
