@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,12 +21,20 @@ type redisServer struct {
 	t    testing.TB
 	addr string
 	cmd  *exec.Cmd
+	port []string // the options that open its port
 	*toxic
 	*redis.Client // an administrator, past the proxy
 }
 
 // startRedis starts one, or skips the test.
 func startRedis(t testing.TB) *redisServer {
+	t.Helper()
+	return startRedisWith(t, nil, "--port")
+}
+
+// startRedisWith is startRedis with the options that open its port, whose number follows them. A nil trust
+// means no TLS.
+func startRedisWith(t testing.TB, trust *tls.Config, port ...string) *redisServer {
 	t.Helper()
 	if os.Getenv("TAPECAST_E2E_REDIS") == "" {
 		t.Skip("make redis runs it")
@@ -36,12 +46,12 @@ func startRedis(t testing.TB) *redisServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &redisServer{t: t, addr: l.Addr().String()}
+	r := &redisServer{t: t, addr: l.Addr().String(), port: port}
 	l.Close()
 	r.up()
 	t.Cleanup(r.kill)
 	r.toxic = poison(t, "redis", r.addr)
-	r.Client = redis.NewClient(&redis.Options{Addr: r.addr})
+	r.Client = redis.NewClient(&redis.Options{Addr: r.addr, TLSConfig: trust})
 	t.Cleanup(func() { r.Client.Close() })
 	eventually(t, patience, "redis-server answers", func() bool { return r.do("ping") == nil })
 	return r
@@ -51,8 +61,9 @@ func startRedis(t testing.TB) *redisServer {
 func (r *redisServer) up() {
 	r.t.Helper()
 	host, port, _ := net.SplitHostPort(r.addr)
-	r.cmd = exec.Command("redis-server", "--bind", host, "--port", port, "--save", "", "--dir", r.t.TempDir(),
+	args := append(slices.Clone(r.port), port, "--bind", host, "--save", "", "--dir", r.t.TempDir(),
 		"--user", "tapecast", "on", ">pass", "~tapecast:token:*", "+get", "+set")
+	r.cmd = exec.Command("redis-server", args...)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
