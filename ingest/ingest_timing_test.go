@@ -14,6 +14,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/goleak"
 
 	"tapecast/ingest/route"
 	"tapecast/rooms"
@@ -48,6 +49,12 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if stop := benchBroker.stop; stop != nil {
 		stop()
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }

@@ -3,6 +3,7 @@ package loop
 import (
 	"crypto/tls"
 	"net"
+	"sync"
 	"testing"
 	"time"
 )
@@ -13,11 +14,20 @@ func (w *world) helloOnly(from net.IP) (conn net.Conn, goOn func() error) {
 	w.t.Helper()
 	conn = w.silent(from)
 	said, going := make(chan struct{}), make(chan struct{})
-	end := make(chan error, 1)
+	end, ended := make(chan error, 1), make(chan struct{})
+	goes := sync.OnceFunc(func() { close(going) })
 	c := tls.Client(&halting{Conn: conn, said: said, going: going}, w.trust)
-	go func() { end <- c.Handshake() }()
+	go func() {
+		defer close(ended)
+		end <- c.Handshake()
+	}()
+	w.t.Cleanup(func() {
+		conn.Close()
+		goes()
+		<-ended
+	})
 	<-said
-	return conn, func() error { close(going); return <-end }
+	return conn, func() error { goes(); return <-end }
 }
 
 // halting is a connection that reads nothing until it is told to go on.
