@@ -142,14 +142,14 @@ type Stats struct {
 // TopicStats are the figures of one topic.
 type TopicStats struct {
 	Topic   string
-	Records uint64 // read
-	Bytes   uint64 // of their keys and values
+	Records uint64 `each:"tapecast_topic_records_total"` // read
+	Bytes   uint64 `each:"tapecast_topic_bytes_total"`   // of their keys and values
 	Newest  int64  // the newest of their timestamps, ms since 1970; 0: none was read
-	Ahead   uint64 // records with a timestamp more than an hour ahead: not in Newest
+	Ahead   uint64 `each:"tapecast_topic_ahead_total"` // with a timestamp more than an hour ahead: not in Newest
 
-	Unmatched uint64 // records that no route matches
+	Unmatched uint64 `each:"tapecast_ingest_unmatched_total"` // records that no route matches
 
-	Up  bool              // the brokers answer, and all of its partitions are being read
+	Up  bool              `each:"tapecast_topic_up"` // the brokers answer, and all of its partitions are being read
 	Bad map[string]uint64 // records not routed, by reason
 }
 
@@ -241,9 +241,9 @@ func (c *Consumer) close() {
 }
 
 // Stop ends reading and waits for all that Start started. If ctx ends first, Stop
-// returns an error and the rest ends on its own.
+// returns an error and the rest ends on its own. Without a Consumer there is nothing to end.
 func (c *Consumer) Stop(ctx context.Context) error {
-	if !c.started.Swap(false) {
+	if c == nil || !c.started.Swap(false) {
 		return nil
 	}
 	c.times.stop()

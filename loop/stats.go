@@ -15,7 +15,7 @@ import (
 
 // LoopStats holds the figures of one loop, which alone counts them.
 type LoopStats struct {
-	Connections   int64 `metric:"tapecast_connections"` // accepted and not yet gone
+	Connections   int64 `metric:"tapecast_connections" each:"tapecast_loop_connections"` // accepted and not yet gone
 	Authenticated int64 `metric:"tapecast_authenticated_connections"`
 	Members       int64 `metric:"tapecast_subscriptions"` // memberships
 	Wildcards     int64 `metric:"tapecast_wildcards"`     // held
@@ -37,7 +37,8 @@ type LoopStats struct {
 
 	WildcardsFull uint64 `metric:"tapecast_wildcards_full_total"` // wildcards that came to a limit when a room appeared
 
-	Busy time.Duration // not spent asleep; it includes time in which others had the processor
+	// Busy is what was not spent asleep. It includes time in which others had the processor.
+	Busy time.Duration `each:"tapecast_loop_busy_seconds_total"`
 
 	Visits   uint64        `metric:"tapecast_pass_visits_total"` // members visited in passes
 	Passes   uint64        `metric:"tapecast_passes_total"`
@@ -151,8 +152,11 @@ type Stats struct {
 	ConnBytes, MemberBytes int64 // memory of connections and memberships, estimated
 }
 
-// Stats adds up the loops.
+// Stats adds up the loops. Without an engine all figures are 0.
 func (e *Engine) Stats() Stats {
+	if e == nil {
+		return Stats{}
+	}
 	out := Stats{
 		Accepted: e.net.Opened(), AcceptFailed: e.failed.Load(), TurnedAway: e.gate.turned.Load(), Gate: e.gate.stats(),
 		HeadersRefused: e.misled.Load(), Unnamed: e.unnamed.Load(), TLS: e.handshakes.Stats(), Pollers: e.cfg.Pollers,

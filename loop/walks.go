@@ -16,9 +16,9 @@ import (
 
 // Lag summarizes what the members of one class lack.
 type Lag struct {
-	Members int           // how many lack something
-	Bytes   int64         // the most that one of them lacks
-	Age     time.Duration // of the oldest message that any of them lacks, by Kafka's timestamp
+	Members int           `each:"tapecast_lagging_members"` // how many lack something
+	Bytes   int64         `each:"tapecast_lag_bytes"`       // the most that one of them lacks
+	Age     time.Duration `each:"tapecast_lag_seconds"`     // of the oldest message that one lacks, by its timestamp
 }
 
 func (a *Lag) merge(b *Lag) {

@@ -10,7 +10,7 @@
 // service is an entry of Server.services. Figures for operators are in metrics.go and the metrics_
 // files, and what each one is, in metrics.txt. Nothing is counted there: when /metrics is asked, each
 // figure is taken from the part that counts it. Most have their name at the field that holds them, in its
-// tag metric.
+// tag metric, or each if every loop, class or topic has its own.
 //
 // A client's request goes from its poller to the session.Handler, which the engine calls.
 //

@@ -19,7 +19,6 @@ import (
 
 	"tapecast/ingest"
 	"tapecast/loop"
-	"tapecast/rooms"
 	"tapecast/server/admin"
 	"tapecast/server/limits"
 	"tapecast/server/registry"
@@ -75,14 +74,18 @@ func (s *Server) writeMetrics(w io.Writer) {
 	s.writeServerMetrics(m)
 	if e := s.engine.Load(); e != nil {
 		sockets = e.Stats()
-		writeLoopMetrics(m, &sockets)
+		m.figures(sockets)
+		m.figures(sockets.Gate)
+		byKey(m, "tapecast_slow_total", "action", map[string]uint64{"skip": sockets.Gaps, "close": sockets.LagClosed})
 		writePassMetrics(m, &sockets, s.table.Feeds())
 		s.writeLagMetrics(m, e)
 	}
 	s.writeTLSMetrics(m)
 	s.writeExpiryMetrics(m)
 	s.writeAdminMetrics(m)
-	s.writeRoomMetrics(m, &table)
+	m.figures(table)
+	put(m, "tapecast_tape_budget_bytes", s.cfg.Memory.Tapes)
+	put(m, "tapecast_last_values_budget_bytes", s.cfg.LastValues())
 	if c := s.consumer.Load(); c != nil {
 		read, recalled = c.Stats(), c.RecallStats()
 		m.figures(read)
@@ -148,12 +151,6 @@ func (s *Server) writeServerMetrics(m metricWriter) {
 	}
 }
 
-func writeLoopMetrics(m metricWriter, e *loop.Stats) {
-	m.figures(*e)
-	m.figures(e.Gate)
-	byKey(m, "tapecast_slow_total", "action", map[string]uint64{"skip": e.Gaps, "close": e.LagClosed})
-}
-
 func (s *Server) writeTLSMetrics(m metricWriter) {
 	e := s.engine.Load()
 	if e == nil || s.certificate == nil {
@@ -162,12 +159,6 @@ func (s *Server) writeTLSMetrics(m metricWriter) {
 	m.figures(e.Stats().TLS)
 	put(m, "tapecast_tls_certificate_expiry_seconds", s.certificate.expires().Unix())
 	s.writeShown(m)
-}
-
-func (s *Server) writeRoomMetrics(m metricWriter, t *rooms.Stats) {
-	m.figures(*t)
-	put(m, "tapecast_tape_budget_bytes", s.cfg.Memory.Tapes)
-	put(m, "tapecast_last_values_budget_bytes", s.cfg.LastValues())
 }
 
 func bit(b bool) float64 {
@@ -227,6 +218,19 @@ func (m metricWriter) figures(of any) {
 			byKey(m, name, f.Tag.Get("label"), values)
 		default:
 			put(m, name, number(x))
+		}
+	}
+}
+
+// rows writes the fields of structs that have the tag each, with the name of the figure. The key of a struct
+// is the value of its label.
+func rows[T any](m metricWriter, label string, of []T, key func(int) string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		if name := f.Tag.Get("each"); name != "" {
+			m.family(name)
+			for i := range of {
+				m.labelled(name, label, key(i), number(reflect.ValueOf(of[i]).FieldByIndex(f.Index)))
+			}
 		}
 	}
 }

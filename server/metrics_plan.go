@@ -1,7 +1,6 @@
 package server
 
 import (
-	"maps"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -25,14 +24,7 @@ func writeBuildInfo(m metricWriter) {
 
 func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 	put(m, "tapecast_loops", len(e.Loops))
-	m.family("tapecast_loop_busy_seconds_total")
-	for i := range e.Loops {
-		m.labelled("tapecast_loop_busy_seconds_total", "loop", strconv.Itoa(i), e.Loops[i].Busy.Seconds())
-	}
-	m.family("tapecast_loop_connections")
-	for i := range e.Loops {
-		m.labelled("tapecast_loop_connections", "loop", strconv.Itoa(i), float64(e.Loops[i].Connections))
-	}
+	rows(m, "loop", e.Loops, strconv.Itoa)
 	one := func(name string, h *loop.Histogram, unit uint64, per float64) {
 		m.family(name)
 		m.histogram(name, "", h, unit, per)
@@ -52,20 +44,15 @@ func writePassMetrics(m metricWriter, e *loop.Stats, feeds []*rooms.Feed) {
 const loopWait = 500 * time.Millisecond
 
 func (s *Server) writeLagMetrics(m metricWriter, e *loop.Engine) {
+	var classes []string
+	var lag []loop.Lag
 	lags := e.Lags(loopWait)
-	byName := map[string]loop.Lag{}
 	for _, p := range s.catalog.Patterns() {
-		byName[p.Class.Name] = lags[p.Class]
-	}
-	each := func(name string, value func(loop.Lag) float64) {
-		m.family(name)
-		for _, k := range slices.Sorted(maps.Keys(byName)) {
-			m.labelled(name, "class", k, value(byName[k]))
+		if !slices.Contains(classes, p.Class.Name) {
+			classes, lag = append(classes, p.Class.Name), append(lag, lags[p.Class])
 		}
 	}
-	each("tapecast_lagging_members", func(l loop.Lag) float64 { return float64(l.Members) })
-	each("tapecast_lag_bytes", func(l loop.Lag) float64 { return float64(l.Bytes) })
-	each("tapecast_lag_seconds", func(l loop.Lag) float64 { return l.Age.Seconds() })
+	rows(m, "class", lag, func(i int) string { return classes[i] })
 }
 
 // goMemory lists the Go runtime's figures of memory that is not returned to the system, by part.

@@ -17,7 +17,7 @@ func TestMetricsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The others hold figures with the tag metric.
-	sources = append(sources, "session/handler.go", "../loop/stats.go", "../loop/gate_verdicts.go",
+	sources = append(sources, "session/handler.go", "../loop/stats.go", "../loop/walks.go", "../loop/gate_verdicts.go",
 		"../loop/member/member.go", "../loop/tlsconn/handshakes.go", "../rooms/stats.go", "../ingest/consumer.go",
 		"../ingest/recall_hand.go")
 	named := map[string]bool{}
