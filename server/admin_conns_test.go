@@ -30,7 +30,7 @@ func TestAdminHalfSent(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		s := adminOnly(t, func(cfg *config.Config) {
 			if secured {
-				cfg.Admin.TLS = config.AdminTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.2"}
+				cfg.Admin.TLS = config.PortTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.2"}
 			}
 		})
 		h := s.admin.HTTP
@@ -151,7 +151,7 @@ func TestAdminTLS(t *testing.T) {
 	cfg := testConfig()
 	cfg.Server.Listen, cfg.Ingest.Market, cfg.Server.Drain = "127.0.0.1:0", false, 100*time.Millisecond
 	cfg.Admin = config.Admin{Listen: "127.0.0.1:0", Probes: "127.0.0.1:0", Write: true, Pprof: true}
-	cfg.Admin.TLS = config.AdminTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.3"}
+	cfg.Admin.TLS = config.PortTLS{CertFile: files.CertFile, KeyFile: files.KeyFile, MinVersion: "1.3"}
 	cfg.Admin.TokenFile = adminTokenFile(t, testAdminToken)
 	s, err := New(cfg, quietLog())
 	if err != nil {

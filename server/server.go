@@ -127,7 +127,7 @@ func (s *Server) layAdmin() (err error) {
 	if s.gate, err = admin.NewGate(&s.cfg.Admin, s.security, s.log); err != nil {
 		return err
 	}
-	if s.adminCertificate, err = newCertificate("admin.tls", s.cfg.Admin.TLS.AsTLS(), s.log); err != nil {
+	if s.adminCertificate, err = newCertificate("admin.tls", &config.TLS{PortTLS: s.cfg.Admin.TLS}, s.log); err != nil {
 		return err
 	}
 	s.scrapes = admin.NewTurns(s.gate, 1, 3) // a look asks every loop

@@ -140,7 +140,8 @@ func (s *Server) ReloadAdmin(fresh *config.Config) error {
 	if s.gate.HasToken() != (fresh.Admin.TokenFile != "") {
 		return errors.New("admin.token_file cannot be added or removed while the gateway runs: restart it")
 	}
-	return errors.Join(s.adminCertificate.reload("admin.tls", fresh.Admin.TLS.AsTLS()), s.gate.Load(&fresh.Admin))
+	port := &config.TLS{PortTLS: fresh.Admin.TLS}
+	return errors.Join(s.adminCertificate.reload("admin.tls", port), s.gate.Load(&fresh.Admin))
 }
 
 // reload is load for a port that may have no TLS.

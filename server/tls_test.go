@@ -41,8 +41,8 @@ func makeCert(t *testing.T, dir string, serial int64, life time.Duration) config
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := config.TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
-		MinVersion: "1.2", Handshakes: 16, Waiting: 16}
+	cfg := config.TLS{Handshakes: 16, Waiting: 16, PortTLS: config.PortTLS{CertFile: filepath.Join(dir, "cert.pem"),
+		KeyFile: filepath.Join(dir, "key.pem"), MinVersion: "1.2"}}
 	for file, block := range map[string]*pem.Block{cfg.CertFile: {Type: "CERTIFICATE", Bytes: cert},
 		cfg.KeyFile: {Type: "PRIVATE KEY", Bytes: der}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {

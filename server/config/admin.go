@@ -15,25 +15,28 @@ type Admin struct {
 	Write bool `koanf:"write"`
 	// TokenFile holds the bearer token, of 32 characters or more, for requests that write and for
 	// pprof. SIGHUP reads it again. Default none.
-	TokenFile string   `koanf:"token_file"`
-	TLS       AdminTLS `koanf:"tls"`
+	TokenFile string `koanf:"token_file"`
+	// TLS makes the internal port https. The port of Probes stays plain.
+	TLS PortTLS `koanf:"tls"`
 	// Pprof serves /debug/pprof/, which needs the token if TokenFile is set. Default false.
 	Pprof bool `koanf:"pprof"`
 	// Direct serves POST /debug/append, past Kafka, for measurements. It needs Write. Default false.
 	Direct bool `koanf:"direct"`
 }
 
-// AdminTLS makes the internal port https, and https only. The port of Probes stays plain.
-type AdminTLS struct {
-	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP
-	// reads it and KeyFile again. Default none: the port is http.
+// PortTLS makes a port speak TLS, and TLS only.
+type PortTLS struct {
+	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP reads it and
+	// KeyFile again. Default none: the port is plain.
 	CertFile string `koanf:"cert_file"`
 	// KeyFile holds its private key in PEM.
 	KeyFile string `koanf:"key_file"`
 	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
 	MinVersion string `koanf:"min_version"`
-	// Policy is as in TLS.
+	// Policy is which cipher suites are accepted: default (those that Go prefers), intermediate (TLS
+	// 1.2 only with forward secrecy and authenticated encryption) or modern (TLS 1.3 only).
 	Policy string `koanf:"policy"`
-	// CipherSuites are as in TLS.
+	// CipherSuites are those accepted for TLS 1.2, by their names in RFCs, instead of a policy. Those
+	// of TLS 1.3 cannot be chosen. Default none: what Policy says.
 	CipherSuites []string `koanf:"cipher_suites"`
 }

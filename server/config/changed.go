@@ -15,12 +15,8 @@ func changed(k *key, path string, a, b reflect.Value, keys []string) []string {
 		}
 		return keys
 	}
-	n := 0
-	for i := range a.NumField() {
-		if a.Type().Field(i).IsExported() {
-			keys = changed(k.keys[n], join(path, k.keys[n].name), a.Field(i), b.Field(i), keys)
-			n++
-		}
+	for i, f := range fieldsOf(a.Type()) {
+		keys = changed(k.keys[i], join(path, k.keys[i].name), a.FieldByIndex(f.Index), b.FieldByIndex(f.Index), keys)
 	}
 	return keys
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // hostName matches a name of admin.hosts.
@@ -32,7 +31,7 @@ func (c *collector) checkAdmin(cfg *Config) {
 				"write whole names without port, such as tapecast.internal; there are no wildcards")
 		}
 	}
-	c.checkPair("admin.tls", a.TLS.AsTLS())
+	c.checkPair("admin.tls", &a.TLS)
 	if a.TokenFile != "" {
 		if _, err := ReadAdminToken(a.TokenFile); err != nil {
 			c.add("admin.token_file", "cannot take the token: "+err.Error(),
@@ -85,11 +84,7 @@ func (cfg *Config) Warnings() []string {
 // OnLoopback reports whether only this machine can reach the address.
 func OnLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+	return err == nil && onThisMachine(host)
 }
 
 // sameAddress reports whether only one of two addresses can be listened on. Any port 0 can.

@@ -191,10 +191,10 @@ func (c *collector) checkOwnTopic(cfg *Config, path, name, secret, expects strin
 	}
 }
 
-// onThisMachine reports whether a host of a URL is this machine, by its name alone.
+// onThisMachine reports whether a host is this machine, by its name alone.
 func onThisMachine(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // checkOrigins checks the pages that may connect.

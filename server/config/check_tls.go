@@ -5,12 +5,6 @@ import (
 	"fmt"
 )
 
-// AsTLS returns the section in the form of the public port's.
-func (cfg *AdminTLS) AsTLS() *TLS {
-	return &TLS{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, MinVersion: cfg.MinVersion, Policy: cfg.Policy,
-		CipherSuites: cfg.CipherSuites}
-}
-
 // TLS reports whether the public port is wss.
 func (cfg *Config) TLS() bool { return cfg.Server.TLS.CertFile != "" }
 
@@ -22,11 +16,11 @@ func (c *collector) checkTLS(t *TLS) {
 	if t.Waiting < 1 {
 		c.add(section+".waiting", "0 would let nobody in", "set 1 or more, or remove the line for the default")
 	}
-	c.checkPair(section, t)
+	c.checkPair(section, &t.PortTLS)
 }
 
 // checkPair checks the versions, the cipher suites and the two files of a section.
-func (c *collector) checkPair(section string, t *TLS) {
+func (c *collector) checkPair(section string, t *PortTLS) {
 	certKey, keyKey := section+".cert_file", section+".key_file"
 	c.oneOf(section+".min_version", t.MinVersion, "1.2", "1.3")
 	c.checkCiphers(section, t)
@@ -60,7 +54,7 @@ func (c *collector) checkPair(section string, t *TLS) {
 }
 
 // Pair reads both files.
-func (cfg *TLS) Pair() (tls.Certificate, error) {
+func (cfg *PortTLS) Pair() (tls.Certificate, error) {
 	cert, err := readFile(cfg.CertFile)
 	if err != nil {
 		return tls.Certificate{}, err

@@ -106,21 +106,20 @@ func TestCipherFaults(t *testing.T) {
 	suites := func(keys string) int {
 		t.Helper()
 		cfg := mustLoad(t, "admin: {tls: {"+keys+"}}")
-		return len(cfg.Admin.TLS.AsTLS().Suites())
+		return len(cfg.Admin.TLS.Suites())
 	}
 	if a, b, c := suites(""), suites("policy: intermediate"), suites("cipher_suites: ["+good+"]"); a != 0 || b != 6 ||
 		c != 1 {
 		t.Errorf("%d, %d and %d cipher suites", a, b, c)
 	}
-	if v := mustLoad(t, "admin: {tls: {policy: modern}}").Admin.TLS.AsTLS().Least(); v != tls.VersionTLS13 {
+	if v := mustLoad(t, "admin: {tls: {policy: modern}}").Admin.TLS.Least(); v != tls.VersionTLS13 {
 		t.Errorf("modern begins with version %x", v)
 	}
 }
 
-// TestClientCertificateFaults: what asks clients for certificates, and says whose they are.
-func TestClientCertificateFaults(t *testing.T) {
-	dir := t.TempDir()
-	certIn(t, dir)
+// oddFiles writes files that are no list of certificates beside a good one and its key.
+func oddFiles(t *testing.T, dir string) {
+	t.Helper()
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -137,6 +136,13 @@ func TestClientCertificateFaults(t *testing.T) {
 	write("many.pem", strings.Repeat(read("cert.pem"), maxClientCAs+1))
 	write("empty.pem", "")
 	write("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+}
+
+// TestClientCertificateFaults: what asks clients for certificates, and says whose they are.
+func TestClientCertificateFaults(t *testing.T) {
+	dir := t.TempDir()
+	certIn(t, dir)
+	oddFiles(t, dir)
 	f := func(keys, auth string, want ...string) {
 		t.Helper()
 		faultsOf(t, "auth: {"+auth+"}\nserver: {tls: {"+strings.ReplaceAll(keys, "DIR", dir)+"}}", want...)

@@ -96,19 +96,7 @@ type ProxyHTTP struct {
 
 // TLS makes the public port wss, and wss only.
 type TLS struct {
-	// CertFile holds the certificate in PEM, then those that lead to a root. SIGHUP reads it and
-	// KeyFile again. Default none: the port is ws.
-	CertFile string `koanf:"cert_file"`
-	// KeyFile holds its private key in PEM.
-	KeyFile string `koanf:"key_file"`
-	// MinVersion is the oldest version spoken: 1.2 (default) or 1.3.
-	MinVersion string `koanf:"min_version"`
-	// Policy is which cipher suites are accepted: default (those that Go prefers), intermediate (TLS
-	// 1.2 only with forward secrecy and authenticated encryption) or modern (TLS 1.3 only).
-	Policy string `koanf:"policy"`
-	// CipherSuites are those accepted for TLS 1.2, by their names in RFCs, instead of a policy. Those
-	// of TLS 1.3 cannot be chosen. Default none: what Policy says.
-	CipherSuites []string `koanf:"cipher_suites"`
+	PortTLS `koanf:",squash"`
 	// ClientAuth is whether clients are asked for a certificate: none (default), optional, or
 	// required. One that is not good ends the handshake.
 	ClientAuth string `koanf:"client_auth"`
@@ -134,6 +122,9 @@ type Log struct {
 
 // Limits bounds what clients may take. What 0 means is in each comment.
 type Limits struct {
+	// Tier holds those that a row of Tiers may set. A token that names none has these.
+	Tier `koanf:",squash"`
+
 	// Connections is the most upgraded connections at a time; over it: 503. Default 0:
 	// what the descriptor limit leaves (Config.MaxConnections).
 	Connections int `koanf:"connections"`
@@ -151,59 +142,22 @@ type Limits struct {
 	HalfOpen int `koanf:"half_open"`
 	// HalfOpenPerAddress is the most of these sockets of one address. Default 0: no limit.
 	HalfOpenPerAddress int `koanf:"half_open_per_address"`
-	// ConnectionsPerUser is the most connections of one user on this node; over it: close 4129.
-	// Default 100; 0: no limit, as guests that share one sub need it.
-	ConnectionsPerUser int `koanf:"connections_per_user"`
 	// Pending is the most connections at a time that have yet to authenticate. Over it the oldest
 	// of the address that has the most is closed with 4129. Default 10000; 0: no limit.
 	Pending int `koanf:"pending"`
-	// MessagesPerSecond is how many messages a second one connection may send over a longer
-	// time. Default 50; 0: no limit.
-	MessagesPerSecond float64 `koanf:"messages_per_second"`
-	// Burst is how many messages it may send at once. Default 100.
-	Burst int `koanf:"burst"`
-	// RequestCost is what the requests of one connection may cost a second over a longer time: 1 for
-	// a message, a room or a KiB of answers, 50 for a token. Default 500; 0: no limit.
-	RequestCost float64 `koanf:"request_cost"`
-	// RequestBurst is what they may cost at once. Default 5000: a join of 1024 rooms, and some.
-	RequestBurst int `koanf:"request_burst"`
-	// SnapshotBytes is how many bytes of snapshots one connection is sent in a minute over a longer
-	// time, and about how many at once. Default 64MiB; 0: no limit.
-	SnapshotBytes Size `koanf:"snapshot_bytes"`
-	// UserBudgets is how many times the RequestCost and SnapshotBytes of one connection a user has,
-	// over all connections. Default 4; 0: no limit, as guests that share one sub need it.
-	UserBudgets float64 `koanf:"user_budgets"`
 	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a longer
 	// time, and ten times as many at once. Default 100; 0: no limit.
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
-	// RoomsPerConnection is the most rooms one connection may be in. Default 1024; 0: no limit.
-	RoomsPerConnection int `koanf:"rooms_per_connection"`
-	// RoomsPerUser is the most rooms of one user on this node, over all connections; a room counts for
-	// each of them. Default 20000, or RoomsPerConnection if that is more or 0; 0: no limit, as guests that
-	// share one sub need it.
-	RoomsPerUser int `koanf:"rooms_per_user"`
-	// WildcardsPerConnection is the most wildcards ("prices:BTC*") of one connection. Default 8; 0: none.
-	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
-	// RoomsPerWildcard is the most rooms that one wildcard may join. Default 1000; 0: as many as
-	// RoomsPerConnection leaves.
-	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
 	// EmptyRooms is the most rooms without a message on this node that one user may have joined,
 	// over all connections. Default 1000; 0: no limit.
 	EmptyRooms int `koanf:"empty_rooms"`
 	// RecallBytes is how many bytes of records are read again in a minute for one user whose clients
 	// resume from further back than memory holds. Default 256MiB; 0: no limit.
 	RecallBytes Size `koanf:"recall_bytes"`
-	// RecallBytesPerConnection is how many bytes of such messages one connection is given in a minute
-	// over a longer time, and about how many at once. Default 0: as many as its user.
-	RecallBytesPerConnection Size `koanf:"recall_bytes_per_connection"`
-	// BytesPerSecond is how many bytes one connection is sent a second over a longer time, and as many at
-	// once. Beyond it the messages of its rooms wait, as if its client did not read. Default 0: no limit.
-	BytesPerSecond Size `koanf:"bytes_per_second"`
 
 	// Claim is the claim of a token that names the account's tier. Default tier.
 	Claim string `koanf:"claim"`
-	// Tiers are rows of limits by name. A token that names none of them has the limits above. SIGHUP
-	// reads them again. Default none.
+	// Tiers are rows of limits by name. SIGHUP reads them again. Default none.
 	Tiers map[string]Tier `koanf:"tiers"`
 	// TiersTopic is a compacted topic of such rows, which go before those of Tiers. It is read whole before
 	// the node is ready, and followed. Default "": there is none.

@@ -18,10 +18,9 @@ func Default() *Config {
 			PingEvery:        25 * time.Second,
 			PongTimeout:      60 * time.Second,
 			Proxy:            Proxy{HTTP: ProxyHTTP{Header: "X-Forwarded-For"}},
-			TLS: TLS{MinVersion: "1.2", Policy: "default", ClientAuth: "none", Handshakes: 256,
-				Waiting: 4096},
+			TLS:              TLS{PortTLS: defaultTLS, ClientAuth: "none", Handshakes: 256, Waiting: 4096},
 		},
-		Admin: Admin{Listen: "127.0.0.1:8081", TLS: AdminTLS{MinVersion: "1.2", Policy: "default"}},
+		Admin: Admin{Listen: "127.0.0.1:8081", TLS: defaultTLS},
 		Log:   Log{Level: "info", Format: "auto"},
 		Auth: Auth{
 			QueryToken:     true,
@@ -35,19 +34,22 @@ func Default() *Config {
 			Timeout:        10 * time.Second,
 		},
 		Limits: Limits{
+			Tier: Tier{
+				ConnectionsPerUser: 100,
+				MessagesPerSecond:  50,
+				Burst:              100,
+				RequestCost:        500,
+				RequestBurst:       5000,
+				SnapshotBytes:      64 << 20,
+				UserBudgets:        4,
+				RoomsPerConnection: 1024, RoomsPerUser: 20_000,
+				WildcardsPerConnection: 8, RoomsPerWildcard: 1000,
+			},
 			Pending:            10_000,
-			ConnectionsPerUser: 100,
-			MessagesPerSecond:  50,
-			Burst:              100,
-			RequestCost:        500,
-			RequestBurst:       5000,
-			SnapshotBytes:      64 << 20,
-			UserBudgets:        4,
 			BadTokensPerSecond: 100,
-			RoomsPerConnection: 1024, RoomsPerUser: 20_000,
-			WildcardsPerConnection: 8, RoomsPerWildcard: 1000, EmptyRooms: 1000,
-			RecallBytes: 256 << 20,
-			Claim:       "tier", Tiers: map[string]Tier{},
+			EmptyRooms:         1000,
+			RecallBytes:        256 << 20,
+			Claim:              "tier", Tiers: map[string]Tier{},
 		},
 		Kafka: Kafka{
 			Start:         "end",
@@ -67,6 +69,8 @@ func Default() *Config {
 		Ingest:    Ingest{Market: true, Unmatched: "ignore"},
 	}
 }
+
+var defaultTLS = PortTLS{MinVersion: "1.2", Policy: "default"}
 
 // defaultClasses is the table of classes that every deployment starts from.
 func defaultClasses() map[string]Class {

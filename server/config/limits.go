@@ -5,34 +5,44 @@ import (
 	"reflect"
 )
 
-// Tier is a row of limits.tiers: the limits of accounts whose token names it, each as in Limits. Load
-// fills in those of Limits for what the row does not set.
+// Tier is a row of limits.tiers: the limits of accounts whose token names it. Load fills in those of Limits
+// for what the row does not set.
 type Tier struct {
-	// ConnectionsPerUser is as in Limits.
+	// ConnectionsPerUser is the most connections of one user on this node; over it: close 4129.
+	// Default 100; 0: no limit, as guests that share one sub need it.
 	ConnectionsPerUser int `koanf:"connections_per_user"`
-	// MessagesPerSecond is as in Limits.
+	// MessagesPerSecond is how many messages a second one connection may send over a longer
+	// time. Default 50; 0: no limit.
 	MessagesPerSecond float64 `koanf:"messages_per_second"`
-	// Burst is as in Limits.
+	// Burst is how many messages it may send at once. Default 100.
 	Burst int `koanf:"burst"`
-	// RequestCost is as in Limits.
+	// RequestCost is what the requests of one connection may cost a second over a longer time: 1 for
+	// a message, a room or a KiB of answers, 50 for a token. Default 500; 0: no limit.
 	RequestCost float64 `koanf:"request_cost"`
-	// RequestBurst is as in Limits.
+	// RequestBurst is what they may cost at once. Default 5000: a join of 1024 rooms, and some.
 	RequestBurst int `koanf:"request_burst"`
-	// SnapshotBytes is as in Limits.
+	// SnapshotBytes is how many bytes of snapshots one connection is sent in a minute over a longer
+	// time, and about how many at once. Default 64MiB; 0: no limit.
 	SnapshotBytes Size `koanf:"snapshot_bytes"`
-	// UserBudgets is as in Limits.
+	// UserBudgets is how many times the RequestCost and SnapshotBytes of one connection a user has,
+	// over all connections. Default 4; 0: no limit, as guests that share one sub need it.
 	UserBudgets float64 `koanf:"user_budgets"`
-	// RoomsPerConnection is as in Limits.
+	// RoomsPerConnection is the most rooms one connection may be in. Default 1024; 0: no limit.
 	RoomsPerConnection int `koanf:"rooms_per_connection"`
-	// RoomsPerUser is as in Limits.
+	// RoomsPerUser is the most rooms of one user on this node, over all connections; a room counts for
+	// each of them. Default 20000, or RoomsPerConnection if that is more or 0; 0: no limit, as guests that
+	// share one sub need it.
 	RoomsPerUser int `koanf:"rooms_per_user"`
-	// WildcardsPerConnection is as in Limits.
+	// WildcardsPerConnection is the most wildcards ("prices:BTC*") of one connection. Default 8; 0: none.
 	WildcardsPerConnection int `koanf:"wildcards_per_connection"`
-	// RoomsPerWildcard is as in Limits.
+	// RoomsPerWildcard is the most rooms that one wildcard may join. Default 1000; 0: as many as
+	// RoomsPerConnection leaves.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
-	// RecallBytesPerConnection is as in Limits.
+	// RecallBytesPerConnection is how many bytes of records that are read again (RecallBytes) one connection
+	// is given in a minute over a longer time, and about how many at once. Default 0: as many as its user.
 	RecallBytesPerConnection Size `koanf:"recall_bytes_per_connection"`
-	// BytesPerSecond is as in Limits.
+	// BytesPerSecond is how many bytes one connection is sent a second over a longer time, and as many at
+	// once. Beyond it the messages of its rooms wait, as if its client did not read. Default 0: no limit.
 	BytesPerSecond Size `koanf:"bytes_per_second"`
 }
 
@@ -48,27 +58,12 @@ const (
 )
 
 // Untiered returns the limits of accounts whose token names no tier.
-func (l *Limits) Untiered() Tier {
-	var t Tier
-	from := fieldsByKey(reflect.ValueOf(l).Elem())
-	for key, f := range fieldsByKey(reflect.ValueOf(&t).Elem()) {
-		f.Set(from[key])
-	}
-	return t
-}
+func (l *Limits) Untiered() Tier { return l.Tier }
 
 // IsTierKey reports whether limits has a key of that name that a tier may set, too.
 func IsTierKey(name string) bool {
 	_, is := fieldsByKey(reflect.ValueOf(Tier{}))[name]
 	return is
-}
-
-func fieldsByKey(v reflect.Value) map[string]reflect.Value {
-	m := map[string]reflect.Value{}
-	for i := range v.NumField() {
-		m[v.Type().Field(i).Tag.Get("koanf")] = v.Field(i)
-	}
-	return m
 }
 
 // completeLimits sets the limits whose defaults depend on others.
@@ -85,7 +80,7 @@ func tierPath(name string) string { return "limits.tiers." + name }
 
 // completeTier sets what a row does not set to what accounts without a tier have.
 func (c *collector) completeTier(l *Limits, path string, t *Tier) {
-	from := fieldsByKey(reflect.ValueOf(l).Elem())
+	from := fieldsByKey(reflect.ValueOf(l.Tier))
 	for key, f := range fieldsByKey(reflect.ValueOf(t).Elem()) {
 		if !c.isSet(path + "." + key) {
 			f.Set(from[key])
@@ -115,7 +110,7 @@ func (c *collector) checkTiers(cfg *Config) {
 		c.add("limits.tiers", fmt.Sprintf("%d tiers are more than %d", n, MaxTiers), "remove some")
 	}
 	before := len(c.faults)
-	c.checkTier(cfg, "limits", l.Untiered())
+	c.checkTier(cfg, "limits", l.Tier)
 	if len(c.faults) > before {
 		return // the tiers would repeat it
 	}

@@ -104,30 +104,17 @@ func flagMap(c *collector, flags []Flag) map[string]any {
 // readSecrets fills in the values that are given by the name of a file.
 func (c *collector) readSecrets(cfg *Config) {
 	a := &cfg.Auth
-	if s, ok := c.readSecret("auth.secret", "auth.secret_file", string(a.Secret), a.SecretFile); ok {
-		a.Secret, a.SecretFile = Secret(s), c.resolve("auth.secret_file", a.SecretFile)
-	} else if at := c.source("auth.secret"); a.Secret != "" && at.line > 0 && c.isSet("auth.secret") {
+	if at := c.source("auth.secret"); a.Secret != "" && at.line > 0 && c.isSet("auth.secret") && a.SecretFile == "" {
 		a.heldIn = strings.TrimSuffix(at.name, fmt.Sprintf(":%d", at.line))
 	}
-	if s, ok := c.readSecret("auth.public_key", "auth.public_key_file", a.PublicKey, a.PublicKeyFile); ok {
-		a.PublicKey = s
-	}
-	r := &a.Redis
-	if s, ok := c.readSecret("auth.redis.secret", "auth.redis.secret_file", string(r.Secret), r.SecretFile); ok {
-		r.Secret, r.SecretFile = Secret(s), c.resolve("auth.redis.secret_file", r.SecretFile)
-	}
-	if s, ok := c.readSecret("auth.redis.password", "auth.redis.password_file", string(r.Password),
-		r.PasswordFile); ok {
-		r.Password, r.PasswordFile = Secret(s), c.resolve("auth.redis.password_file", r.PasswordFile)
-	}
+	fromFile(c, "auth.secret", &a.Secret, &a.SecretFile)
+	fromFile(c, "auth.public_key", &a.PublicKey, &a.PublicKeyFile)
+	fromFile(c, "auth.redis.secret", &a.Redis.Secret, &a.Redis.SecretFile)
+	fromFile(c, "auth.redis.password", &a.Redis.Password, &a.Redis.PasswordFile)
 	for i := range a.Keys {
 		k, path := &a.Keys[i], index("auth.keys", i)
-		if s, ok := c.readSecret(path+".secret", path+".secret_file", string(k.Secret), k.SecretFile); ok {
-			k.Secret, k.SecretFile = Secret(s), c.resolve(path+".secret_file", k.SecretFile)
-		}
-		if s, ok := c.readSecret(path+".public_key", path+".public_key_file", k.PublicKey, k.PublicKeyFile); ok {
-			k.PublicKey = s
-		}
+		fromFile(c, path+".secret", &k.Secret, &k.SecretFile)
+		fromFile(c, path+".public_key", &k.PublicKey, &k.PublicKeyFile)
 	}
 	t, admin := &cfg.Server.TLS, &cfg.Admin
 	for key, f := range map[string]*string{
@@ -150,6 +137,13 @@ func (c *collector) readSecrets(cfg *Config) {
 		}
 		cfg.Kafka.Librdkafka[password] = s
 		cfg.Kafka.SASLPasswordFile = c.resolve("kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile)
+	}
+}
+
+// fromFile reads a value from the file that is named in its place, whose own name it makes absolute.
+func fromFile[T ~string](c *collector, key string, value *T, file *string) {
+	if s, ok := c.readSecret(key, key+"_file", string(*value), *file); ok {
+		*value, *file = T(s), c.resolve(key+"_file", *file)
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // Least returns the oldest version that is spoken.
-func (cfg *TLS) Least() uint16 {
+func (cfg *PortTLS) Least() uint16 {
 	if cfg.MinVersion == "1.3" || cfg.Policy == policyModern {
 		return tls.VersionTLS13
 	}
@@ -26,7 +26,7 @@ func (cfg *TLS) Least() uint16 {
 }
 
 // Suites returns the cipher suites that are accepted for TLS 1.2. Nil: those that Go prefers.
-func (cfg *TLS) Suites() (ids []uint16) {
+func (cfg *PortTLS) Suites() (ids []uint16) {
 	for _, s := range tls.CipherSuites() {
 		if slices.Contains(cfg.CipherSuites, s.Name) || cfg.Policy == policyIntermediate && authenticates(s) {
 			ids = append(ids, s.ID)
@@ -45,7 +45,7 @@ func authenticates(s *tls.CipherSuite) bool {
 func ofTLS12(s *tls.CipherSuite) bool { return slices.Contains(s.SupportedVersions, tls.VersionTLS12) }
 
 // checkCiphers checks the policy and the cipher suites of a section.
-func (c *collector) checkCiphers(section string, t *TLS) {
+func (c *collector) checkCiphers(section string, t *PortTLS) {
 	policy, suites, version := section+".policy", section+".cipher_suites", section+".min_version"
 	c.oneOf(policy, t.Policy, policyDefault, policyIntermediate, policyModern)
 	if t.Policy == policyModern && t.MinVersion == "1.2" && c.isSet(version) {
@@ -108,7 +108,7 @@ func weakness(name string) string {
 }
 
 // checkSuitesFit refuses cipher suites of which none can be used with the certificate.
-func (c *collector) checkSuitesFit(section string, t *TLS, leaf *x509.Certificate) {
+func (c *collector) checkSuitesFit(section string, t *PortTLS, leaf *x509.Certificate) {
 	suites := section + ".cipher_suites"
 	if len(t.CipherSuites) == 0 || c.has(suites) {
 		return

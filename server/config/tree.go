@@ -44,6 +44,21 @@ type key struct {
 	elem *key   // the section of a named or list key
 }
 
+// fieldsOf returns the fields of a section that are keys. Those of a struct that it embeds are among them.
+func fieldsOf(t reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool {
+		return f.Anonymous || !f.IsExported()
+	})
+}
+
+func fieldsByKey(v reflect.Value) map[string]reflect.Value {
+	m := map[string]reflect.Value{}
+	for _, f := range fieldsOf(v.Type()) {
+		m[f.Tag.Get("koanf")] = v.FieldByIndex(f.Index)
+	}
+	return m
+}
+
 // configTree is the tree of Config's keys.
 var configTree = treeOf("", reflect.TypeFor[Config]())
 
@@ -66,11 +81,7 @@ func treeOf(name string, t reflect.Type) *key {
 	switch t.Kind() {
 	case reflect.Struct:
 		k.kind = kindSection
-		for i := range t.NumField() {
-			f := t.Field(i)
-			if !f.IsExported() {
-				continue
-			}
+		for _, f := range fieldsOf(t) {
 			k.keys = append(k.keys, treeOf(f.Tag.Get("koanf"), f.Type))
 		}
 	case reflect.Map:
@@ -193,11 +204,7 @@ func toMap(v reflect.Value) map[string]any {
 	m := map[string]any{}
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if !v.Type().Field(i).IsExported() {
-				continue
-			}
-			name, f := v.Type().Field(i).Tag.Get("koanf"), v.Field(i)
+		for name, f := range fieldsByKey(v) {
 			if k := f.Kind(); k == reflect.Struct || k == reflect.Map {
 				m[name] = toMap(f)
 				continue
