@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"tapecast/bench/job"
-	"tapecast/bench/publish"
 	"tapecast/bench/scrape"
 )
 
@@ -197,7 +196,7 @@ func TestAdminPort(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, scraped := scrape.New(a).Scrape(t.Context())
-		for i, err := range []error{publish.CheckDirect(t.Context(), a), collect(t.Context(), a)} {
+		for i, err := range []error{directly(t, a), collect(t.Context(), a)} {
 			var input *job.InputError
 			bad := err != nil && (!errors.As(err, &input) || !strings.Contains(err.Error(), words))
 			if (err == nil) != (words == "") || bad {
@@ -217,8 +216,14 @@ func TestAdminPort(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--admin-ca") {
 		t.Errorf("no such file: %v", err)
 	}
-	err = publish.CheckDirect(t.Context(), scrape.Port{URL: "ftp://x"})
+	err = directly(t, scrape.Port{URL: "ftp://x"})
 	if err == nil || !strings.Contains(err.Error(), "nor an https") {
 		t.Errorf("ftp: %v", err)
 	}
+}
+
+// directly opens the way past Kafka at an internal port.
+func directly(t *testing.T, at scrape.Port) error {
+	to := Target{Direct: true}
+	return to.opens(t.Context(), Endpoint{Admin: at})
 }

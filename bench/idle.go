@@ -14,7 +14,6 @@ import (
 	"tapecast/bench/job"
 	"tapecast/bench/machine"
 	"tapecast/bench/pool"
-	"tapecast/bench/publish"
 	"tapecast/bench/scrape"
 	"tapecast/bench/text"
 )
@@ -116,7 +115,7 @@ func (c *IdleConfig) check() error {
 func (c *IdleConfig) checkTouch(ctx context.Context, e Endpoint) error {
 	switch {
 	case c.Target.Direct:
-		return publish.CheckDirect(ctx, e.Admin)
+		return c.Target.opens(ctx, e)
 	case len(c.Target.Brokers) == 0 || len(c.TouchTopics) == 0:
 		return job.Inputf("--touch delivers a message to each private room: give --direct, or --brokers and " +
 			"--touch-topics")

@@ -67,7 +67,9 @@ func Observe(ctx context.Context, cfg FanoutConfig) (*ObserveResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	workers, err := pool.Start(ctx, cfg.observeJob(e), cfg.Procs)
+	j := cfg.clientsJob(e)
+	j.Rooms, j.Size, j.Observe = cfg.Rooms, job.MostObserved, true
+	workers, err := pool.Start(ctx, j, cfg.Procs)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +85,6 @@ func Observe(ctx context.Context, cfg FanoutConfig) (*ObserveResult, error) {
 		return nil, err
 	}
 	return res, res.verdict()
-}
-
-func (c *FanoutConfig) observeJob(e Endpoint) job.Job {
-	j := c.clientsJob(e)
-	j.Rooms, j.Size, j.Observe = c.Rooms, job.MostObserved, true
-	return j
 }
 
 func (r *ObserveResult) watch(ctx context.Context, c *FanoutConfig, w *pool.Workers, s *scrape.Scraper,

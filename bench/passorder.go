@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"tapecast/bench/job"
@@ -201,11 +202,11 @@ func chiSquare(counts []int64) (x2, p float64) {
 	if len(counts) < 2 || total == 0 {
 		return 0, 1
 	}
-	expected := float64(total) / float64(len(counts))
-	for _, c := range counts {
-		d := float64(c) - expected
-		x2 += d * d / expected
+	seen, expected := make([]float64, len(counts)), make([]float64, len(counts))
+	for i, c := range counts {
+		seen[i], expected[i] = float64(c), float64(total)/float64(len(counts))
 	}
+	x2 = stat.ChiSquare(seen, expected)
 	return x2, distuv.ChiSquared{K: float64(len(counts) - 1)}.Survival(x2)
 }
 

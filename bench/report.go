@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tapecast/bench/job"
+	"tapecast/bench/machine"
 	"tapecast/bench/text"
 	"tapecast/server/web/chart"
 )
@@ -51,7 +52,8 @@ func NewHeader(command []string, start time.Time) Header {
 }
 
 func thisMachine() Machine {
-	m := Machine{Cores: runtime.NumCPU(), CPU: cpuModel("/proc/cpuinfo"), Go: runtime.Version()}
+	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(),
+		CPU: cmp.Or(machine.ProcField("/proc/cpuinfo", "model name"), runtime.GOARCH)}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
@@ -71,19 +73,6 @@ func thisMachine() Machine {
 		}
 	}
 	return m
-}
-
-func cpuModel(file string) string {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for line := range strings.Lines(string(b)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
 }
 
 // String returns the machine in one line.

@@ -130,11 +130,6 @@ type FeedReport struct {
 	late    float64       // ms, p99: the bench's own part of the publisher's lag
 }
 
-func newFeedReport(name string, t job.FeedTally, p publish.Published) FeedReport {
-	return FeedReport{Name: name, Counts: t.Counts, Latency: t.Latency.Quantiles(), Lag: p.Lag.Quantiles(),
-		late: p.Late.Quantiles().P99}
-}
-
 // OrdersReport is about the messages to single users.
 type OrdersReport struct {
 	Want    int64         `json:"want"`
@@ -147,11 +142,6 @@ type OrdersReport struct {
 	// client took to read, on the same cores as everything else.
 	Arrival job.Quantiles `json:"arrival"`
 	Lag     job.Quantiles `json:"publisher_lag"`
-}
-
-func newOrdersReport(t *job.Tally, p publish.Published) *OrdersReport {
-	return &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid,
-		Latency: t.Latency.Quantiles(), Arrival: t.Arrival.Quantiles(), Lag: p.Lag.Quantiles()}
 }
 
 // StalledReport is about the clients that stopped reading.
@@ -202,7 +192,9 @@ func (g *Run) fill(c *FanoutConfig, t *job.Tally, m *runMetrics) {
 	g.Seen.fill(s, c.Procs, t, m.from, m.to)
 	g.Offered, g.Counts, g.TapeBytes = float64(t.Due)/s, t.Counts, m.to[scrape.MetricTapes]
 	for k, f := range t.Feeds {
-		g.Feeds = append(g.Feeds, newFeedReport(c.Feeds[k].Name, f, g.feedsPublished[k]))
+		p := g.feedsPublished[k]
+		g.Feeds = append(g.Feeds, FeedReport{Name: c.Feeds[k].Name, Counts: f.Counts, Latency: f.Latency.Quantiles(),
+			Lag: p.Lag.Quantiles(), late: p.Late.Quantiles().P99})
 	}
 	g.Latency = t.Latency.Quantiles()
 	g.PublisherLag, g.PublisherLate = g.publisher.Lag.Quantiles(), g.publisher.Late.Quantiles()
@@ -321,11 +313,4 @@ type SlowReport struct {
 	Breaks  int64            `json:"chain_breaks"` // losses without a notice
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
-}
-
-func newSlowReport(rate int, t *job.Tally) *SlowReport {
-	return &SlowReport{
-		Clients: t.Clients, Rate: rate, Gone: t.Gone, Frames: t.Frames, Lost: t.Lost, Wrong: wrongOf(t),
-		Breaks: t.Breaks, Notices: t.Notices, Closes: t.Closes,
-	}
 }

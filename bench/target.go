@@ -152,14 +152,8 @@ func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	switch {
 	case ways > 1:
 		return job.Inputf("more than one of --direct, --brokers and --publish is given: keep one")
-	case t.Publish != "":
-		s, err := t.sink(ctx, e, "")
-		if err == nil {
-			_, err = s.Close(ctx)
-		}
-		return err
-	case t.Direct:
-		return publish.CheckDirect(ctx, e.Admin)
+	case t.Publish != "" || t.Direct:
+		return t.opens(ctx, e)
 	case len(t.Brokers) > 0 && t.Topic == "":
 		return job.Inputf("the topic that feeds the room is missing: give --topic")
 	case len(t.Brokers) == 0:
@@ -169,6 +163,15 @@ func (t *Target) checkPublishing(ctx context.Context, e Endpoint) error {
 	}
 	t.WarnCompacted(ctx, t.Topic)
 	return nil
+}
+
+// opens returns an error unless the way to publish can be opened.
+func (t *Target) opens(ctx context.Context, e Endpoint) error {
+	s, err := t.sink(ctx, e, "")
+	if err == nil {
+		_, err = s.Close(ctx)
+	}
+	return err
 }
 
 // sink opens the way to publish. The topic is for Kafka.

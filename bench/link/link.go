@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,17 +84,14 @@ func openTun(name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a network device (as root?): %w", err)
 	}
-	var req struct {
-		name  [unix.IFNAMSIZ]byte
-		flags uint16
-		_     [22]byte
+	req, err := unix.NewIfreq(name)
+	if err == nil {
+		req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
 	}
-	copy(req.name[:], name)
-	req.flags = unix.IFF_TUN | unix.IFF_NO_PI
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF,
-		uintptr(unsafe.Pointer(&req))); errno != 0 {
+	if err != nil {
 		_ = unix.Close(fd) // nothing was written
-		return nil, fmt.Errorf("cannot make the network device %s: %w", name, errno)
+		return nil, fmt.Errorf("cannot make the network device %s: %w", name, err)
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -121,6 +123,17 @@ func CpuTime() float64 {
 		panic("BUG: cannot read own CPU time: " + err.Error()) // only a bad argument fails
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
+// ProcField returns the value of a line "name: value" in a file of /proc; "": there is none.
+func ProcField(file, name string) string {
+	b, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(b)) {
+		if field, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(field) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // SpareDescriptors is what a worker needs besides its clients: pipes, epoll sets, Go's own.

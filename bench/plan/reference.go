@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tapecast/bench"
+	"tapecast/bench/machine"
 	"tapecast/bench/text"
 )
 
@@ -123,7 +124,8 @@ func watchKernel(ctx context.Context) func() float64 {
 func kernelObjects() float64 {
 	b, err := os.ReadFile("/proc/slabinfo")
 	if err != nil {
-		return slab()
+		kb, _ := strconv.ParseFloat(strings.TrimSuffix(machine.ProcField("/proc/meminfo", "Slab"), " kB"), 64)
+		return kb * 1024
 	}
 	var sum float64
 	for line := range strings.Lines(string(b)) {
@@ -138,19 +140,4 @@ func kernelObjects() float64 {
 		}
 	}
 	return sum
-}
-
-// slab returns the size of the caches of the kernel's objects, in bytes.
-func slab() float64 {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "Slab:"); ok {
-			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64) // the kernel writes numbers
-			return kb * 1024
-		}
-	}
-	return 0
 }

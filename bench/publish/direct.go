@@ -34,16 +34,6 @@ type directAnswer struct {
 
 const chunkHead = len("ffffffff\r\n")
 
-// CheckDirect returns an error if the endpoint is not there.
-func CheckDirect(ctx context.Context, admin scrape.Port) error {
-	s, err := NewDirect(ctx, admin)
-	if err != nil {
-		return err
-	}
-	_, err = s.Close(ctx)
-	return err
-}
-
 // NewDirect returns a sink that is connected to the gateway's append endpoint.
 func NewDirect(ctx context.Context, admin scrape.Port) (Sink, error) {
 	conn, u, err := admin.Dial(ctx)

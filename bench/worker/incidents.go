@@ -150,13 +150,6 @@ type churner struct {
 	out   *job.ChurnTally
 }
 
-func newChurner(o job.Order) *churner {
-	c := &churner{order: o, next: o.From, due: make([]int64, o.Clients)}
-	c.out = &job.ChurnTally{Leave: job.NewHist(), Return: job.NewHist()}
-	c.out.Clients = o.Clients
-	return c
-}
-
 func (x *churner) step(l *loop, now int64) bool {
 	for ; x.next <= now && x.next < x.order.To && len(x.due) > 0; x.next += int64(x.order.Every) {
 		i := x.tries % len(x.due)

@@ -81,7 +81,8 @@ func (l *loop) obey(o job.Order, stop *atomic.Bool) job.Answer {
 	case "slow":
 		l.incidents = append(l.incidents, &slowReading{order: o})
 	case "churn":
-		l.churn = newChurner(o)
+		l.churn = &churner{order: o, next: o.From, due: make([]int64, o.Clients), out: &job.ChurnTally{
+			ChurnCounts: job.ChurnCounts{Clients: o.Clients}, Leave: job.NewHist(), Return: job.NewHist()}}
 		l.reader.out = make([]bool, len(l.clients))
 		l.incidents = append(l.incidents, l.churn)
 	case "ping":

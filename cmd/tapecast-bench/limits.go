@@ -17,12 +17,13 @@ func rampCommand() *cobra.Command {
 	t := targetFlags{Target: bench.Target{Topic: "market.trades"}}
 	c := bench.RampConfig{Fanout: bench.FanoutConfig{Rooms: []string{"trades"}, Fields: aSymbol, Pace: time.Millisecond,
 		Duration: 5 * time.Second}}
-	cmd := measuring("ramp", &t, &c.Fanout.Target, &c.Fanout.Log, func(ctx context.Context) (*bench.RampResult, error) {
+	run := func(ctx context.Context, c bench.RampConfig) (*bench.RampResult, error) {
 		if len(c.Clients) == 0 && len(c.Rates) == 0 {
 			c.Rates = []float64{50, 100, 200, 400, 800}
 		}
 		return bench.Ramp(ctx, c)
-	})
+	}
+	cmd := measuring("ramp", &t, &c, &c.Fanout.Target, &c.Fanout.Log, run)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
 	addLoad(f, &c.Fanout)
@@ -38,9 +39,7 @@ func rampCommand() *cobra.Command {
 func idleCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.IdleConfig
-	cmd := measuring("idle", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.IdleResult, error) {
-		return bench.Idle(ctx, c)
-	})
+	cmd := measuring("idle", &t, &c, &c.Target, &c.Log, bench.Idle)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
 	f.IntSliceVar(&c.Steps, "steps", []int{2000, 6000, 10000, 14000, 18000},
@@ -152,10 +151,11 @@ func resumesCommand() *cobra.Command {
 	t := targetFlags{Target: bench.Target{Topic: "market.trades"}}
 	c := resumes.Config{}
 	budget := int64(256)
-	cmd := measuring("resumes", &t, &c.Target, &c.Log, func(ctx context.Context) (*resumes.Result, error) {
+	run := func(ctx context.Context, c resumes.Config) (*resumes.Result, error) {
 		c.Budget = budget << 20
 		return resumes.Measure(ctx, c)
-	})
+	}
+	cmd := measuring("resumes", &t, &c, &c.Target, &c.Log, run)
 	f := cmd.Flags()
 	f.StringSliceVar(&t.Brokers, "brokers", nil, "the Kafka that the gateway reads: `host:port`, …")
 	f.StringVar(&t.Topic, "topic", t.Topic, "the `topic` that feeds the room")

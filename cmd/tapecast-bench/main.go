@@ -116,7 +116,7 @@ func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
 //go:embed commands.txt
 var commandText string
 
-// command returns the command of that name, with its words and nothing else.
+// command returns the command of that name, with its words. It takes flags only.
 func command(name string) *cobra.Command {
 	for _, text := range strings.Split("\n"+commandText, "\n# ")[1:] {
 		use, text, _ := strings.Cut(text, "\n")
@@ -126,7 +126,7 @@ func command(name string) *cobra.Command {
 		text, example, _ := strings.Cut(text, "\n\nExample:\n")
 		short, long, _ := strings.Cut(text, "\n\n")
 		return &cobra.Command{Use: use, Short: short, Long: strings.TrimSpace(long),
-			Example: strings.TrimRight(example, "\n")}
+			Example: strings.TrimRight(example, "\n"), Args: noArgs}
 	}
 	panic("BUG: commands.txt has no command " + name)
 }

@@ -20,12 +20,13 @@ func fanoutLike(name string, c bench.FanoutConfig, topic string,
 	more func(*pflag.FlagSet, *bench.FanoutConfig)) *cobra.Command {
 	t := targetFlags{Target: bench.Target{Topic: topic}}
 	c.Scenario = name
-	cmd := measuring(name, &t, &c.Target, &c.Log, func(ctx context.Context) (res *bench.FanoutResult, err error) {
+	run := func(ctx context.Context, c bench.FanoutConfig) (res *bench.FanoutResult, err error) {
 		if c.Template, err = templateOf(c.Template); err != nil {
 			return nil, err
 		}
 		return bench.Fanout(ctx, c)
-	})
+	}
+	cmd := measuring(name, &t, &c, &c.Target, &c.Log, run)
 	t.addPublishing(cmd)
 	t.addSpeech(cmd)
 	addLoad(cmd.Flags(), &c)
@@ -194,9 +195,7 @@ func replayCommand() *cobra.Command {
 func handshakeCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.HandshakeConfig
-	cmd := measuring("handshake", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.HandshakeResult, error) {
-		return bench.Handshake(ctx, c)
-	})
+	cmd := measuring("handshake", &t, &c, &c.Target, &c.Log, bench.Handshake)
 	f := cmd.Flags()
 	f.IntVar(&c.Count, "count", 5000, "`number` of handshakes")
 	f.IntVar(&c.Batch, "batch", 5000, "`number` of connections that are open at a time")
@@ -208,9 +207,7 @@ func handshakeCommand() *cobra.Command {
 func passorderCommand() *cobra.Command {
 	var t targetFlags
 	var c bench.PassOrderConfig
-	cmd := measuring("passorder", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.PassOrderResult, error) {
-		return bench.PassOrder(ctx, c)
-	})
+	cmd := measuring("passorder", &t, &c, &c.Target, &c.Log, bench.PassOrder)
 	t.addPublishing(cmd)
 	f := cmd.Flags()
 	f.IntVar(&c.Clients, "clients", 200, "`number` of members")
@@ -225,9 +222,7 @@ func passorderCommand() *cobra.Command {
 func observeCommand() *cobra.Command {
 	var t targetFlags
 	c := bench.FanoutConfig{Pace: time.Millisecond}
-	cmd := measuring("observe", &t, &c.Target, &c.Log, func(ctx context.Context) (*bench.ObserveResult, error) {
-		return bench.Observe(ctx, c)
-	})
+	cmd := measuring("observe", &t, &c, &c.Target, &c.Log, bench.Observe)
 	f := cmd.Flags()
 	f.StringSliceVar(&c.Rooms, "rooms", []string{"prices"}, "`rooms` to join; wildcards are allowed")
 	addClients(f, &c)

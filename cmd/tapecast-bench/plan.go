@@ -17,7 +17,6 @@ func calibrateCommand() *cobra.Command {
 	var out, against string
 	var check plan.CheckConfig
 	cmd := command("calibrate")
-	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if c.Target, err = t.target(); err != nil {
@@ -77,7 +76,6 @@ func planCommand() *cobra.Command {
 	var memory, link float64
 	var interval time.Duration
 	cmd := command("plan")
-	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if c.P99, err = parseSLO(slo); err != nil {

@@ -22,15 +22,14 @@ type charted interface {
 	WriteHTML(io.Writer, bench.Header) error
 }
 
-// measuring makes a subcommand that measures, with the flags of its target and of its
-// result. A run that returns no result has only an error.
-func measuring[R interface {
+// measuring makes a subcommand that runs a measurement by its config c, with the flags of its target and
+// of its result. A run that returns no result has only an error.
+func measuring[C any, R interface {
 	comparable
 	result
-}](name string, t *targetFlags, to *bench.Target, log *io.Writer,
-	run func(context.Context) (R, error)) *cobra.Command {
+}](name string, t *targetFlags, c *C, to *bench.Target, log *io.Writer,
+	run func(context.Context, C) (R, error)) *cobra.Command {
 	cmd := command(name)
-	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if *to, err = t.target(); err != nil {
@@ -38,7 +37,7 @@ func measuring[R interface {
 		}
 		*log = t.log(cmd)
 		var none R
-		res, err := run(cmd.Context())
+		res, err := run(cmd.Context(), *c)
 		if res == none {
 			return err
 		}

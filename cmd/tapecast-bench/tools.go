@@ -25,7 +25,7 @@ import (
 func runCommand() *cobra.Command {
 	cmd := command("run")
 	// The flags are those of the scenario that the file names.
-	cmd.DisableFlagParsing = true
+	cmd.DisableFlagParsing, cmd.Args = true, nil
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
 			return cmd.Help()
@@ -193,7 +193,6 @@ func compareCommand() *cobra.Command {
 func agentCommand() *cobra.Command {
 	var listen, keyFile string
 	cmd := command("agent")
-	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		at, err := netip.ParseAddrPort(listen)
 		if err != nil {
@@ -249,7 +248,6 @@ func readKey(flag, file string) (string, error) {
 func linkCommand() *cobra.Command {
 	c := link.Config{Name: "tapecast"}
 	cmd := command("link")
-	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return link.Serve(cmd.Context(), c, func() {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s-near has %s, %s-far has %s; %s each way\n", c.Name, link.Near,

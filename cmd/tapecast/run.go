@@ -170,24 +170,19 @@ func (g *gateway) reload() {
 	g.srv.ReopenLogs()
 	g.level.Set(fresh.Log.SlogLevel())
 	g.log.Info("log level reloaded", "level", fresh.Log.Level)
-	if err := g.srv.ReloadCertificate(fresh); err != nil {
-		g.log.Error("cannot reload all of server.tls: what has a fault stays as it was", "error", err)
+	reload := func(err error, what string) {
+		if err != nil {
+			g.log.Error("cannot reload "+what, "error", err)
+		}
 	}
-	if err := g.srv.ReloadKeys(fresh); err != nil {
-		g.log.Error("cannot reload all of auth: what has a fault stays as it was", "error", err)
-	}
-	if err := g.srv.ReloadTiers(fresh); err != nil {
-		g.log.Error("cannot reload the tiers: the old ones stay", "error", err)
-	}
-	if err := g.srv.ReloadRights(fresh); err != nil {
-		g.log.Error("cannot reload who may join what: the old rules stay", "error", err)
-	}
+	reload(g.srv.ReloadCertificate(fresh), "all of server.tls: what has a fault stays as it was")
+	reload(g.srv.ReloadKeys(fresh), "all of auth: what has a fault stays as it was")
+	reload(g.srv.ReloadTiers(fresh), "the tiers: the old ones stay")
+	reload(g.srv.ReloadRights(fresh), "who may join what: the old rules stay")
 	if _, err = demoWrites(fresh, g.file); err == nil {
 		err = g.srv.ReloadAdmin(fresh)
 	}
-	if err != nil {
-		g.log.Error("cannot reload the files of admin.tls and admin.token_file: the old ones stay", "error", err)
-	}
+	reload(err, "the files of admin.tls and admin.token_file: the old ones stay")
 	if keys := g.srv.NeedRestart(fresh); len(keys) > 0 {
 		g.log.Warn("the configuration has changed in what SIGHUP does not take: restart the gateway for these",
 			"keys", strings.Join(keys, ", "))
