@@ -41,22 +41,6 @@ func (o *outage) text() string {
 	return fmt.Sprintf("%s since %s: %s; %s", o.what, o.since.Format(time.RFC3339), o.fault.text(), o.do)
 }
 
-// unreached notes that no broker answered a request for metadata.
-func (c *Consumer) unreached(err error) {
-	if c.missed() >= missesAreLoss {
-		c.lost("no Kafka broker is reachable", err)
-	}
-}
-
-// undescribed notes that brokers answer, but their controller does not. One cause is a
-// controller whose advertised name does not resolve.
-func (c *Consumer) undescribed(err error) {
-	n := c.missed()
-	if time.Since(c.reach.since) >= describeFor || !c.reach.ever && n >= missesAreLoss {
-		c.lost("Kafka does not describe its topics", err)
-	}
-}
-
 func (c *Consumer) missed() int {
 	if c.reach.misses++; c.reach.misses == 1 {
 		c.reach.since = time.Now()
@@ -244,5 +228,11 @@ func (c *Consumer) StandTimes(d time.Duration) {
 	c.PositionsAt(p, time.Now().UnixMilli(), "", func(rooms.Positions, error) { time.Sleep(d) })
 }
 
-// DeadLettersLost returns the number of bad records that could not be stored as dead letters.
-func (c *Consumer) DeadLettersLost() uint64 { return c.dead.lost.Load() }
+// DeadLettersLost returns the number of bad records that could not be stored as dead letters; without a
+// Consumer none.
+func (c *Consumer) DeadLettersLost() uint64 {
+	if c == nil {
+		return 0
+	}
+	return c.dead.lost.Load()
+}

@@ -57,13 +57,18 @@ func (c *Consumer) watch() {
 func (c *Consumer) look() (wait time.Duration) {
 	c.looked = time.Now()
 	if _, err := c.control.GetMetadata(nil, false, int(reachTimeout.Milliseconds())); err != nil {
-		c.unreached(err)
+		if c.missed() >= missesAreLoss {
+			c.lost("no Kafka broker is reachable", err)
+		}
 		return lookLost
 	}
 	cluster, found, err := c.describe()
-	if err != nil {
+	if err != nil { // one cause is a controller whose advertised name does not resolve
 		c.log.Debug("cannot describe topics", "error", err)
-		c.undescribed(err)
+		n := c.missed()
+		if time.Since(c.reach.since) >= describeFor || !c.reach.ever && n >= missesAreLoss {
+			c.lost("Kafka does not describe its topics", err)
+		}
 		return lookLost
 	}
 	c.reached()

@@ -318,8 +318,11 @@ type RecallStats struct {
 	TimesRefused uint64 `metric:"tapecast_recall_times_refused_total"` // because too many waited
 }
 
-// RecallStats returns the figures.
+// RecallStats returns the figures. Without a Consumer all are 0.
 func (c *Consumer) RecallStats() RecallStats {
+	if c == nil {
+		return RecallStats{}
+	}
 	a := c.recaller
 	f := &a.figures
 	s := RecallStats{

@@ -137,8 +137,11 @@ func (r *Replica) Stop(ctx context.Context) error {
 	}
 }
 
-// Stats returns the figures.
+// Stats returns the figures. Without a Replica all are 0.
 func (r *Replica) Stats() ReplicaStats {
+	if r == nil {
+		return ReplicaStats{}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return ReplicaStats{Whole: r.whole, Why: r.why, Stale: time.Since(r.current), Partitions: r.parts,

@@ -80,11 +80,11 @@ const roomSize = int64(unsafe.Sizeof(Room{})+unsafe.Sizeof(uintptr(0))) + 24
 
 // RoomInfo describes one room to an operator.
 type RoomInfo struct {
-	Name    string
-	Class   string
-	Members int
-	Frames  uint64 // ever written
-	Bytes   int64  // of its own tape; 0 for a private room
+	Name    string `json:"room"`
+	Class   string `json:"class"`
+	Members int    `json:"members"`
+	Frames  uint64 `json:"frames"` // ever written
+	Bytes   int64  `json:"bytes"`  // of its own tape; 0 for a private room
 }
 
 // topStep is how long an appender walks its rooms before it does something else.

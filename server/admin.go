@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tapecast/rooms"
 	"tapecast/server/admin"
 	"tapecast/server/registry"
 	"tapecast/server/web"
@@ -68,7 +69,7 @@ type connectionsJSON struct {
 	Wildcards     int64            `json:"wildcards"` // held by all connections together
 	Loops         []loopJSON       `json:"loops"`
 	Classes       map[string]int64 `json:"classes"` // rooms alive
-	TopRooms      []roomJSON       `json:"topRooms"`
+	TopRooms      []rooms.RoomInfo `json:"topRooms"`
 	Slowest       []memberJSON     `json:"slowest"`
 	// Unanswered lists the loops and appenders that did not answer in time. Their members
 	// are not in Slowest, and their rooms are not in TopRooms.
@@ -87,14 +88,6 @@ type loopJSON struct {
 	Partial       uint64  `json:"partialSends"`
 	LastPass      float64 `json:"lastPassMs"`
 	MaxPass       float64 `json:"maxPassMs"`
-}
-
-type roomJSON struct {
-	Room    string `json:"room"`
-	Class   string `json:"class"`
-	Members int    `json:"members"`
-	Frames  uint64 `json:"frames"`
-	Bytes   int64  `json:"bytes"`
 }
 
 type memberJSON struct {
@@ -124,7 +117,7 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	out := connectionsJSON{
 		Connections: stats.Connections, Authenticated: stats.Authenticated, Pending: s.limit.Pending.Load(),
 		Subscriptions: stats.Members, Wildcards: stats.Wildcards,
-		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []roomJSON{}, Slowest: []memberJSON{},
+		Loops: []loopJSON{}, Classes: map[string]int64{}, TopRooms: []rooms.RoomInfo{}, Slowest: []memberJSON{},
 		Unanswered: []string{},
 	}
 	for _, l := range stats.Loops {
@@ -137,10 +130,7 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 		out.Classes[p.Class.Name] += p.Rooms()
 	}
 	top, late := s.table.TopRooms(n, loopWait)
-	out.Unanswered = append(out.Unanswered, late...)
-	for _, t := range top {
-		out.TopRooms = append(out.TopRooms, roomJSON{t.Name, t.Class, t.Members, t.Frames, t.Bytes})
-	}
+	out.TopRooms, out.Unanswered = append(out.TopRooms, top...), append(out.Unanswered, late...)
 	slowest, late := e.Slowest(n, loopWait)
 	out.Unanswered = append(out.Unanswered, late...)
 	for _, m := range slowest {

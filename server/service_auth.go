@@ -9,8 +9,7 @@ import (
 // authService checks tokens with keys that it holds, and fetches those of auth.jwks_url. If they
 // cannot be fetched it is degraded, and without any key the node is not ready.
 func (s *Server) authService() *registry.Service {
-	var cancel context.CancelFunc
-	var ended chan struct{}
+	var keys background
 	var wants []string
 	if s.auth.Shares() {
 		wants = []string{cacheService}
@@ -19,25 +18,15 @@ func (s *Server) authService() *registry.Service {
 		Name:  "AuthService",
 		Wants: wants,
 		Start: func(ctx context.Context) error {
-			var running context.Context
-			running, cancel = context.WithCancel(context.Background())
-			ended = make(chan struct{})
 			started := make(chan struct{})
-			go func() {
-				defer close(ended)
-				s.auth.Run(running, func() { close(started) })
-			}()
+			keys.start(func(ctx context.Context) { s.auth.Run(ctx, func() { close(started) }) })
 			select {
 			case <-started:
 			case <-ctx.Done():
 			}
 			return nil
 		},
-		Stop: func(context.Context) error {
-			cancel()
-			<-ended
-			return nil
-		},
+		Stop: keys.stop,
 		Health: func() (registry.Status, string) {
 			usable, detail := s.auth.Health()
 			switch {

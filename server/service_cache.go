@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"tapecast/server/registry"
@@ -15,25 +14,16 @@ const cacheService = "Cache"
 // cache keeps the connection to Redis, where the nodes share what auth.verify has said. Without it each
 // node asks by itself, so it degrades health and nothing waits for it.
 func (s *Server) cache() *registry.Service {
-	var cancel context.CancelFunc
-	var ended sync.WaitGroup
+	var shared background
 	var forged lately
 	return &registry.Service{
 		Name:     cacheService,
 		Optional: true,
 		Start: func(context.Context) error {
-			var ctx context.Context
-			ctx, cancel = context.WithCancel(context.Background())
-			ended.Go(func() { s.auth.RunShared(ctx) })
+			shared.start(s.auth.RunShared)
 			return nil
 		},
-		Stop: func(context.Context) error {
-			if cancel != nil {
-				cancel()
-			}
-			ended.Wait()
-			return nil
-		},
+		Stop: shared.stop,
 		Health: func() (registry.Status, string) {
 			is := s.auth.Shared()
 			switch trouble := is.Trouble(); {

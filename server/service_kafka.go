@@ -17,7 +17,7 @@ func (s *Server) kafkaConsumer() *registry.Service {
 		Name:   "KafkaConsumer",
 		Speaks: true,
 		Start:  s.startConsumer,
-		Stop:   s.stopConsumer,
+		Stop:   func(ctx context.Context) error { return s.consumer.Load().Stop(ctx) },
 		Health: func() (registry.Status, string) {
 			c := s.consumer.Load()
 			if c == nil {
@@ -80,12 +80,5 @@ func (s *Server) startConsumer(ctx context.Context) error {
 		return err
 	}
 	s.consumer.Store(c)
-	return nil
-}
-
-func (s *Server) stopConsumer(ctx context.Context) error {
-	if c := s.consumer.Load(); c != nil {
-		return c.Stop(ctx)
-	}
 	return nil
 }

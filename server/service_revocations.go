@@ -3,8 +3,8 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"tapecast/ingest"
@@ -28,8 +28,7 @@ const (
 // Until the topic was read the node is not ready, and lets no client in. When it cannot be read later,
 // what was revoked stays so.
 func (s *Server) revocations() *registry.Service {
-	var cancel context.CancelFunc
-	var ended sync.WaitGroup
+	var rounds background
 	return &registry.Service{
 		Name: revocationList,
 		Start: func(context.Context) error {
@@ -39,18 +38,14 @@ func (s *Server) revocations() *registry.Service {
 				return err
 			}
 			s.replica.Store(r)
-			var ctx context.Context
-			ctx, cancel = context.WithCancel(context.Background())
-			ended.Go(func() { s.closeRevoked(ctx) })
+			rounds.start(s.closeRevoked)
 			return nil
 		},
 		Stop: func(ctx context.Context) error {
-			if cancel == nil {
+			if rounds.cancel == nil {
 				return nil
 			}
-			cancel()
-			ended.Wait()
-			return s.replica.Load().Stop(ctx)
+			return errors.Join(rounds.stop(ctx), s.replica.Load().Stop(ctx))
 		},
 		Health: s.revocationHealth,
 		Ready: func() (bool, string) {
@@ -62,7 +57,7 @@ func (s *Server) revocations() *registry.Service {
 }
 
 func (s *Server) revocationHealth() (registry.Status, string) {
-	list, read := s.handler.Revoked().Stats(), s.replicaStats()
+	list, read := s.handler.Revoked().Stats(), s.replica.Load().Stats()
 	switch {
 	case !list.Read:
 		return registry.Unhealthy, "no client is let in, since auth.revocations was not read yet: " +
@@ -78,13 +73,6 @@ func (s *Server) revocationHealth() (registry.Status, string) {
 			"produce a good one, or one without a value, with the same key", list.Bad, list.BadText)
 	}
 	return registry.Healthy, ""
-}
-
-func (s *Server) replicaStats() (r ingest.ReplicaStats) {
-	if replica := s.replica.Load(); replica != nil {
-		r = replica.Stats()
-	}
-	return r
 }
 
 // closeRevoked judges all connections again each time that something was revoked. What is revoked
@@ -125,7 +113,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 func (s *Server) writeRevocationMetrics(m metricWriter) {
-	list, read := s.handler.Revoked().Stats(), s.replicaStats()
+	list, read := s.handler.Revoked().Stats(), s.replica.Load().Stats()
 	put(m, "tapecast_revocations", list.Entries)
 	put(m, "tapecast_revocations_lost", list.Lost)
 	put(m, "tapecast_revocations_bad", list.Bad)

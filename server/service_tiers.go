@@ -3,8 +3,8 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"tapecast/ingest"
@@ -19,8 +19,7 @@ const tierList = "TierList"
 // tierRows follows the topic of limits.tiers_topic. Until it was read the node is not ready. When it cannot
 // be read later, the rows stay.
 func (s *Server) tierRows() *registry.Service {
-	var cancel context.CancelFunc
-	var ended sync.WaitGroup
+	var rounds background
 	return &registry.Service{
 		Name: tierList,
 		Start: func(context.Context) error {
@@ -30,18 +29,14 @@ func (s *Server) tierRows() *registry.Service {
 				return err
 			}
 			s.tierReplica.Store(r)
-			var ctx context.Context
-			ctx, cancel = context.WithCancel(context.Background())
-			ended.Go(func() { s.measureAgain(ctx) })
+			rounds.start(s.measureAgain)
 			return nil
 		},
 		Stop: func(ctx context.Context) error {
-			if cancel == nil {
+			if rounds.cancel == nil {
 				return nil
 			}
-			cancel()
-			ended.Wait()
-			return s.tierReplica.Load().Stop(ctx)
+			return errors.Join(rounds.stop(ctx), s.tierReplica.Load().Stop(ctx))
 		},
 		Health: s.tierHealth,
 		Ready: func() (bool, string) {
@@ -86,7 +81,7 @@ func (s *Server) measureAgain(ctx context.Context) {
 }
 
 func (s *Server) tierHealth() (registry.Status, string) {
-	list, read := s.tiers.Stats(), s.tierReplicaStats()
+	list, read := s.tiers.Stats(), s.tierReplica.Load().Stats()
 	switch {
 	case !list.Read:
 		return registry.Unhealthy, "the node is not ready, since limits.tiers_topic was not read yet: " +
@@ -105,15 +100,8 @@ func (s *Server) tierHealth() (registry.Status, string) {
 	return registry.Healthy, ""
 }
 
-func (s *Server) tierReplicaStats() (r ingest.ReplicaStats) {
-	if replica := s.tierReplica.Load(); replica != nil {
-		r = replica.Stats()
-	}
-	return r
-}
-
 func (s *Server) writeTierMetrics(m metricWriter) {
-	list, read := s.tiers.Stats(), s.tierReplicaStats()
+	list, read := s.tiers.Stats(), s.tierReplica.Load().Stats()
 	put(m, "tapecast_tier_rows", list.Rows)
 	put(m, "tapecast_tier_rows_bad", list.Bad)
 	put(m, "tapecast_tier_rows_lost", list.Lost)

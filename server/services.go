@@ -81,6 +81,26 @@ func (s *Server) connectionHandler() *registry.Service {
 	}
 }
 
+// background is a part of a service that runs from its start to its stop. The zero value does not run.
+type background struct {
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+}
+
+func (b *background) start(run func(context.Context)) {
+	var ctx context.Context
+	ctx, b.cancel = context.WithCancel(context.Background())
+	b.ended.Go(func() { run(ctx) })
+}
+
+func (b *background) stop(context.Context) error {
+	if b.cancel != nil {
+		b.cancel()
+	}
+	b.ended.Wait()
+	return nil
+}
+
 // lately reports whether something that is counted has happened in the last ten seconds.
 type lately struct {
 	mu    sync.Mutex

@@ -87,13 +87,17 @@ func (g *generator) next() produced {
 		c := &g.coins[ev.index]
 		g.walk(c)
 		p.topic, p.key = "market.ticker", c.symbol
-		g.buf = c.appendTicker(g.buf, ms)
+		g.buf = fmt.Appendf(g.buf,
+			`{"e":"24hrMiniTicker","E":%d,"s":"%s","c":%s,"o":%s,"h":%s,"l":%s,"v":"%.8f","q":"%.8f"}`, ms, c.symbol,
+			amount(c.price), amount(c.open), amount(c.high), amount(c.low), c.volume, c.turnover)
 	case evTrade:
 		c := &g.coins[ev.index]
 		g.walk(c)
 		c.trade++
 		p.topic, p.key = "market.trades", c.symbol
-		g.buf = c.appendTrade(g.buf, ms, g.size(c), g.rand.IntN(2) == 0)
+		size, maker := g.size(c), g.rand.IntN(2) == 0
+		g.buf = fmt.Appendf(g.buf, `{"e":"trade","E":%d,"s":"%s","t":%d,"p":%s,"q":%s,"T":%d,"m":%t,"M":true}`, ms,
+			c.symbol, c.trade, amount(c.price), amount(size), ms-1, maker)
 	case evAlert:
 		p.topic, p.key = "events", "system"
 		g.buf = g.appendAlert(g.buf, ev, ms)
@@ -125,17 +129,6 @@ func (g *generator) size(c *coin) int64 {
 	c.volume += float64(n) / unit
 	c.turnover += float64(n) / unit * float64(c.price) / unit
 	return n
-}
-
-func (c *coin) appendTrade(b []byte, ms, size int64, maker bool) []byte {
-	return fmt.Appendf(b, `{"e":"trade","E":%d,"s":"%s","t":%d,"p":%s,"q":%s,"T":%d,"m":%t,"M":true}`, ms, c.symbol,
-		c.trade, amount(c.price), amount(size), ms-1, maker)
-}
-
-func (c *coin) appendTicker(b []byte, ms int64) []byte {
-	return fmt.Appendf(b,
-		`{"e":"24hrMiniTicker","E":%d,"s":"%s","c":%s,"o":%s,"h":%s,"l":%s,"v":"%.8f","q":"%.8f"}`, ms, c.symbol,
-		amount(c.price), amount(c.open), amount(c.high), amount(c.low), c.volume, c.turnover)
 }
 
 // amount returns a number of 1e-8 as a quoted decimal with eight digits after the point.

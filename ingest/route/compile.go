@@ -104,7 +104,7 @@ func (c *compiler) route(i int) {
 	}
 	t.routes = append(t.routes, r)
 	t.json = t.json || !r.binary
-	t.Headers = t.Headers || r.readsHeaders()
+	r.sources(func(from *source) { t.Headers = t.Headers || from.kind == fromHeader })
 }
 
 // topic returns the router's Topic of that name. It adds one if there is none.

@@ -111,8 +111,3 @@ func (r *route) keysAs(f keyFormat) (reads bool) {
 	})
 	return reads
 }
-
-func (r *route) readsHeaders() (reads bool) {
-	r.sources(func(from *source) { reads = reads || from.kind == fromHeader })
-	return reads
-}

@@ -194,7 +194,7 @@ func (a *asking) appendAutoSubscribed(dst []byte, joined []loop.Joined) []byte {
 	dst = append(dst, `,"userRooms":`...)
 	dst, private := a.appendNames(dst, joined, true)
 	dst = append(dst, `,"totalRooms":`...)
-	dst = appendInt(dst, public+private)
+	dst = strconv.AppendInt(dst, int64(public+private), 10)
 	if public+private > 0 {
 		dst = appendKinds(dst, joined)
 	}

@@ -112,5 +112,3 @@ func appendKinds(dst []byte, joined []loop.Joined) []byte {
 	byRoom("chain", func(j *loop.Joined) { dst = strconv.AppendBool(dst, j.Chain) })
 	return dst
 }
-
-func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }
