@@ -1,0 +1,270 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"tapecast/rooms/testwait"
+)
+
+// asked is a request that a gateway of serve got.
+type asked struct {
+	ID     int
+	Method string
+	Params struct{ Rooms []string }
+}
+
+// serve is a gateway that lets everybody in and joins what is asked for. more does further things.
+func serve(t *testing.T, more func(say func(text string, args ...any), r asked)) (url string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _, err := ws.UpgradeHTTP(r, w)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		say := func(text string, args ...any) {
+			_ = wsutil.WriteServerText(conn, fmt.Appendf(nil, text, args...)) // a client that is gone is seen below
+		}
+		say(`{"jsonrpc":"2.0","method":"auth_required","params":{}}`)
+		for {
+			b, err := wsutil.ReadClientText(conn)
+			if err != nil {
+				return
+			}
+			var r asked
+			if err := json.Unmarshal(b, &r); err != nil {
+				t.Error(err)
+			}
+			var rooms []string
+			for _, room := range r.Params.Rooms {
+				rooms = append(rooms, fmt.Sprintf(
+					`{"room":%q,"status":"joined","chain":true,"positions":{"epoch":"e","0":0}}`, room))
+			}
+			switch r.Method {
+			case "authenticate":
+				say(`{"jsonrpc":"2.0","id":%d,"result":{}}`, r.ID)
+				say(`{"jsonrpc":"2.0","method":"auto_subscribed","params":{}}`)
+			case "subscribe", "unsubscribe":
+				say(`{"jsonrpc":"2.0","id":%d,"result":{"rooms":[%s]}}`, r.ID, strings.Join(rooms, ","))
+			}
+			if more != nil {
+				more(say, r)
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	return "ws" + strings.TrimPrefix(s.URL, "http")
+}
+
+func connect(t *testing.T, url string, opts ...Option) *Tape {
+	t.Helper()
+	tape, err := Connect(t.Context(), url, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tape.Close)
+	return tape
+}
+
+func TestConnectRefusesAddresses(t *testing.T) {
+	for _, address := range []string{"", "http://x/", "ws://", "127.0.0.1:8080", "ws://a b/"} {
+		if tape, err := Connect(t.Context(), address); err == nil {
+			tape.Close()
+			t.Errorf("%q is taken", address)
+		}
+	}
+}
+
+// TestHandlersUseTheClient: handlers may join and leave, and a room that was left tells nothing more.
+func TestHandlersUseTheClient(t *testing.T) {
+	url := serve(t, func(say func(string, ...any), r asked) {
+		if r.Method != "subscribe" {
+			return
+		}
+		for n := 1; n <= 100; n++ {
+			say(`{"room":%q,"pos":"0:%d","prev":"0:%d","data":%d}`, r.Params.Rooms[0], n, n-1, n)
+		}
+	})
+	var tape *Tape
+	made := make(chan struct{})
+	got, joined := 0, make(chan string, 1)
+	tape = connect(t, url, OnState(func(State, Ending) { <-made }))
+	close(made)
+	tape.Room("a", OnMessage(func(m Message) {
+		if got++; got > 1 {
+			t.Errorf("%s %s comes after the leave", m.Room, m.Pos)
+		}
+		tape.Room("a").Leave()
+		tape.Room("b", OnMessage(func(m Message) {
+			if m.Pos == "0:100" {
+				joined <- m.Room
+			}
+		}))
+	}))
+	select {
+	case <-joined:
+	case <-time.After(testwait.Patience):
+		t.Error("the second room tells nothing")
+	}
+}
+
+// TestManyGoroutines: any goroutine may use the client, and each message comes once and in order.
+func TestManyGoroutines(t *testing.T) {
+	const most = 2000
+	url := serve(t, func(say func(string, ...any), r asked) {
+		switch {
+		case r.Method == "ping":
+			say(`{"jsonrpc":"2.0","id":%d,"result":{"timestamp":1}}`, r.ID)
+		case r.Method == "subscribe" && r.Params.Rooms[0] == "a":
+			for n := 1; n <= most; n++ {
+				say(`{"room":"a","pos":"0:%d","prev":"0:%d","data":%d}`, n, n-1, n)
+			}
+		}
+	})
+	tape := connect(t, url)
+	last, done := 0, make(chan struct{})
+	tape.Room("a", OnMessage(func(m Message) {
+		if string(m.Data) != fmt.Sprint(last+1) {
+			t.Errorf("%s comes after %d", m.Data, last)
+		}
+		if last++; last == most {
+			close(done)
+		}
+	}))
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for n := range 50 {
+				r := tape.Room(fmt.Sprint("r", g, n))
+				if _, err := tape.Call(t.Context(), "ping", nil); err != nil {
+					t.Error(err)
+				}
+				r.Positions()
+				tape.State()
+				tape.Wake()
+				r.Leave()
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case <-done:
+	case <-time.After(testwait.Patience):
+		t.Error("messages are missing")
+	}
+}
+
+// TestCallBounds: calls that are not answered are bounded, and each ends with its context.
+func TestCallBounds(t *testing.T) {
+	tape := connect(t, serve(t, nil))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range queued {
+		if _, err := tape.Call(gone, "x", nil); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	testwait.Until(t, testwait.Patience, "an open connection", func() bool {
+		state, _ := tape.State()
+		return state == Open
+	})
+	var failed *Error
+	for n := 0; ; n++ {
+		_, err := tape.Call(gone, "x", nil)
+		if errors.As(err, &failed) {
+			break
+		}
+		if n > queued {
+			t.Fatal("calls have no bound")
+		}
+	}
+	if failed.Code != 1006 {
+		t.Error(failed)
+	}
+}
+
+// TestEnds: the client ends with its context, also while the application's functions run, and calls end.
+func TestEnds(t *testing.T) {
+	asked := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	tape, err := Connect(ctx, "ws://127.0.0.1:1/", WithToken(func(ctx context.Context) (string, error) {
+		close(asked)
+		<-ctx.Done()
+		return "", ctx.Err()
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := make(chan error, 1)
+	go func() {
+		_, err := tape.Call(context.Background(), "ping", nil)
+		called <- err
+	}()
+	<-asked
+	cancel()
+	<-tape.Done()
+	if err := <-called; err == nil {
+		t.Error("the call is answered")
+	}
+	if state, why := tape.State(); state != Closed || why.Code != 1000 {
+		t.Errorf("it is %v, %v", state, why)
+	}
+	tape.Close() // again
+	tape.Room("a").Leave()
+}
+
+func TestFileStorage(t *testing.T) {
+	url := serve(t, func(say func(string, ...any), r asked) {
+		if r.Method == "subscribe" {
+			say(`{"room":"a","pos":"0:7","prev":"0:0","data":7}`)
+		}
+	})
+	path := filepath.Join(t.TempDir(), "positions")
+	for n := range 2 {
+		came := make(chan struct{})
+		tape := connect(t, url, WithStorage(FileStorage(path)),
+			OnError(func(err *Error, room string) { t.Error(err, room) }))
+		a := tape.Room("a", OnMessage(func(Message) { close(came) }), OnJoined(func(Joined) {
+			if n == 1 {
+				close(came)
+			}
+		}))
+		<-came
+		if at := a.Positions(); at.Epoch != "e" || at.Offsets[0] != 7 {
+			t.Errorf("it is at %v", at)
+		}
+		tape.Close()
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	f := func(text string, least, most time.Duration) {
+		t.Helper()
+		r := &http.Response{Header: http.Header{"Retry-After": {text}}}
+		if got := retryAfter(r); got < least || got > most {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+	f("7", 7*time.Second, 7*time.Second)
+	f("0.5", time.Second/2, time.Second/2)
+	f("-1", 0, 0)
+	f("NaN", 0, 0)
+	f("soon", 0, 0)
+	f("1e300", maxWait, maxWait)
+	f(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 50*time.Minute, time.Hour)
+	f(time.Unix(0, 0).UTC().Format(http.TimeFormat), 0, 0)
+}
