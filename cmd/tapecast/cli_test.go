@@ -162,10 +162,11 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	f("", "Serve clients:\n  check ", "Try it as a client:\n  token ", "Other:\n  help ")
+	f("", "Serve clients:\n  check ", "Try it as a client:\n  tail ", "\n  token ", "Other:\n  help ")
 	f("run", "--direct", "admin.write", "POST /debug/append")
 	f("token", "exp", "HS256", "EdDSA", "Ed25519", "auth.audience")
 	f("check", "--connect")
+	f("tail", "reconnects", "--count", "--key", "--positions")
 }
 
 func TestVersionCommand(t *testing.T) {

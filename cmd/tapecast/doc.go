@@ -1,6 +1,7 @@
 // Command tapecast is the gateway. `tapecast run` serves clients. `check` lists what is
-// wrong with a configuration, `token` makes a token that it accepts, and `watch` is a
-// client for the terminal. This package has the flags, the signals and the printed texts.
+// wrong with a configuration, and `token` makes a token that it accepts. `watch` shows one
+// connection in the terminal as it is, and `tail` prints the messages of rooms, without loss, with
+// package server/client. This package has the flags, the signals and the printed texts.
 // Everything else is in package server.
 //
 // main hands everything that belongs to the process (arguments, environment, streams,

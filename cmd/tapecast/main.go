@@ -96,7 +96,7 @@ Without a configuration, "tapecast run" starts a demo that needs nothing else.`,
 	root.SetErr(e.stderr)
 	root.SetArgs(args)
 	addGroup(root, "serve", "Serve clients:", runCommand(e), checkCommand(e))
-	addGroup(root, "try", "Try it as a client:", tokenCommand(e), watchCommand(e))
+	addGroup(root, "try", "Try it as a client:", tokenCommand(e), watchCommand(e), tailCommand(e))
 	addGroup(root, "other", "Other:", versionCommand(e))
 	root.SetHelpCommandGroupID("other")
 	root.AddCommand(echoCommand(e))

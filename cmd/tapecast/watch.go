@@ -71,12 +71,44 @@ func mint(e *env, c *cobra.Command, file, user string, ttl time.Duration, ed2551
 	return auth.MintToken(cfg, user, ttl, ed25519)
 }
 
+// target is the gateway that a client connects to, and who it is there.
+type target struct {
+	url, token     string
+	file, user, ca string
+	insecure       bool
+	tls            *tls.Config // for wss
+	rooms          []string
+	count          int
+}
+
+func (w *target) flags(c *cobra.Command) {
+	c.Flags().StringVar(&w.url, "url", "",
+		"connect to this `URL`, as ws://127.0.0.1:8080/ws or wss://host/ws (default: that of the configuration)")
+	c.Flags().StringVar(&w.ca, "ca", "", "trust the certificates in this PEM `file` (default: the system's)")
+	c.Flags().BoolVar(&w.insecure, "insecure", false, "accept any certificate")
+	c.Flags().StringVar(&w.token, "token", "", "authenticate with this `token`")
+	c.Flags().StringVar(&w.file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
+	c.Flags().StringVar(&w.user, "user", "42", "make a token for this user `id`")
+	c.Flags().IntVar(&w.count, "count", 0, "end after this `number` of messages (default: when stopped)")
+}
+
+// find fills in what the flags leave open.
+func (w *target) find(e *env, c *cobra.Command) (err error) {
+	if w.token == "" {
+		if w.token, err = mint(e, c, w.file, w.user, time.Hour, false); err != nil {
+			return err
+		}
+	}
+	if w.url == "" {
+		cfg, _ := load(e, w.file, c.Flags()) // faults of the rest do not matter to a client
+		w.url = publicURL(cfg, cfg.Server.Listen)
+	}
+	w.tls, err = trust(w.ca, w.insecure)
+	return err
+}
+
 func watchCommand(e *env) *cobra.Command {
-	var (
-		w              watcher
-		file, user, ca string
-		insecure       bool
-	)
+	var w watcher
 	c := &cobra.Command{
 		Use:   "watch [ROOM...]",
 		Short: "Connect as a client and print what comes",
@@ -85,33 +117,13 @@ own. It joins the given rooms, besides those that the user is joined to anyway.
 Without --token it makes a token as the token command does.`,
 		RunE: func(c *cobra.Command, rooms []string) error {
 			w.rooms = rooms
-			err := e.unlessTold(func() (err error) {
-				if w.token == "" {
-					if w.token, err = mint(e, c, file, user, time.Hour, false); err != nil {
-						return err
-					}
-				}
-				if w.url == "" {
-					cfg, _ := load(e, file, c.Flags()) // faults of the rest do not matter to a client
-					w.url = publicURL(cfg, cfg.Server.Listen)
-				}
-				w.tls, err = trust(ca, insecure)
-				return err
-			})
-			if err != nil {
+			if err := e.unlessTold(func() error { return w.find(e, c) }); err != nil {
 				return err
 			}
 			return w.run(e)
 		},
 	}
-	c.Flags().StringVar(&w.url, "url", "",
-		"connect to this `URL`, as ws://127.0.0.1:8080/ws or wss://host/ws (default: that of the configuration)")
-	c.Flags().StringVar(&ca, "ca", "", "trust the certificates in this PEM `file` (default: the system's)")
-	c.Flags().BoolVar(&insecure, "insecure", false, "accept any certificate")
-	c.Flags().StringVar(&w.token, "token", "", "authenticate with this `token`")
-	c.Flags().StringVar(&file, "config", "", "configuration `file` (YAML; default $TAPECAST_CONFIG)")
-	c.Flags().StringVar(&user, "user", "42", "make a token for this user `id`")
-	c.Flags().IntVar(&w.count, "count", 0, "end after this `number` of messages (default: when stopped)")
+	w.flags(c)
 	return c
 }
 
@@ -150,12 +162,7 @@ func local(addr string) string {
 	return addr
 }
 
-type watcher struct {
-	url, token string
-	tls        *tls.Config // for wss
-	rooms      []string
-	count      int
-}
+type watcher struct{ target }
 
 // run ends with the connection, after count messages, or on a signal.
 func (w *watcher) run(e *env) error {
