@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"go/parser"
+	"go/token"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,7 +18,8 @@ import (
 var shortened = strings.NewReplacer("{…}", "{}", "[…]", "[]", ",…", "", ":…", ":0")
 
 // TestSnippets: all code of the pages is code: each block names a language and can be parsed. What the
-// examples do is tested elsewhere (TestPageConfiguration, TestShapesPage, make client, make browser).
+// examples do is tested elsewhere (TestPageConfiguration, TestShapesPage, make client, make browser, and
+// TestPage of server/client).
 func TestSnippets(t *testing.T) {
 	pages, err := filepath.Glob("web/docs/*.md")
 	if err != nil || len(pages) < 20 {
@@ -38,6 +41,10 @@ func TestSnippets(t *testing.T) {
 			return cmd.Run()
 		},
 		"js": scriptFault, "ts": scriptFault,
+		"go": func(code string) error {
+			_, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code, 0)
+			return err
+		},
 	}
 	n := map[string]int{}
 	for _, page := range append(pages, "../README.md") {
