@@ -235,8 +235,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		if err != nil {
 			return err
 		}
-		run.Orders = &OrdersReport{Want: o.Want, Lost: o.Lost, Late: o.Late, Doubled: o.Doubled, Invalid: o.Invalid,
-			Latency: o.Latency.Quantiles(), Arrival: o.Arrival.Quantiles(), Lag: run.ordersPublisher.Lag.Quantiles()}
+		run.Orders = newOrdersReport(o, run.ordersPublisher)
 	}
 	if r.filtered != nil {
 		// What they should have got is unknown here.
@@ -256,8 +255,7 @@ func (r *fanoutRun) gather(ctx context.Context, m *runMetrics, p job.Timing, tot
 		if err != nil {
 			return err
 		}
-		run.Slow = &SlowReport{Clients: s.Clients, Rate: r.cfg.SlowRate, Gone: s.Gone, Frames: s.Frames, Lost: s.Lost,
-			Wrong: wrongOf(s), Breaks: s.Breaks, Notices: s.Notices, Closes: s.Closes}
+		run.Slow = newSlowReport(r.cfg.SlowRate, s)
 	}
 	if r.stalled != nil {
 		s, _, err := afterStall(r.stalled)

@@ -144,6 +144,11 @@ type OrdersReport struct {
 	Lag     job.Quantiles `json:"publisher_lag"`
 }
 
+func newOrdersReport(t *job.Tally, p publish.Published) *OrdersReport {
+	return &OrdersReport{Want: t.Want, Lost: t.Lost, Late: t.Late, Doubled: t.Doubled, Invalid: t.Invalid,
+		Latency: t.Latency.Quantiles(), Arrival: t.Arrival.Quantiles(), Lag: p.Lag.Quantiles()}
+}
+
 // StalledReport is about the clients that stopped reading.
 type StalledReport struct {
 	job.Stall
@@ -313,4 +318,9 @@ type SlowReport struct {
 	Breaks  int64            `json:"chain_breaks"` // losses without a notice
 	Notices map[string]int64 `json:"notices"`
 	Closes  map[string]int64 `json:"closes,omitempty"`
+}
+
+func newSlowReport(rate int, t *job.Tally) *SlowReport {
+	return &SlowReport{Clients: t.Clients, Rate: rate, Gone: t.Gone, Frames: t.Frames, Lost: t.Lost, Wrong: wrongOf(t),
+		Breaks: t.Breaks, Notices: t.Notices, Closes: t.Closes}
 }
