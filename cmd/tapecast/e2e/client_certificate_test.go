@@ -63,19 +63,7 @@ func (of *authority) write(file string) {
 	}
 }
 
-// TestClientCertificates: a client comes in with its certificate and has its user's rooms and rights. Others'
-// are refused in the handshake. A connection ends when a certificate ends that its own one needs. SIGHUP
-// takes other issuers, though something else has changed that takes a restart.
-func TestClientCertificates(t *testing.T) {
-	t.Parallel()
-	year := time.Now().Add(365 * 24 * time.Hour)
-	ca, other := (*authority)(nil).make(t, "ca", year, true), (*authority)(nil).make(t, "other", year, true)
-	file := filepath.Join(t.TempDir(), "clients.pem")
-	ca.write(file)
-	k := fakeCluster(t)
-	k.topic(t, "desks", 1)
-	certFile, keyFile, trust := certificate(t)
-	yaml := config(k, fmt.Sprintf(`
+const byCertificate = `
 server:
   listen: "127.0.0.1:0"
   drain: 3s
@@ -90,7 +78,21 @@ ingest:
     - {topic: desks, rooms: ["desk:{@key}"], type: desk_update}
 allow:
   "desk:*": {role: desk}
-`, certFile, keyFile, file, secret))
+`
+
+// TestClientCertificates: a client comes in with its certificate and has its user's rooms and rights. Others'
+// are refused in the handshake. A connection ends when a certificate ends that its own one needs. SIGHUP
+// takes other issuers, though something else has changed that takes a restart.
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	year := time.Now().Add(365 * 24 * time.Hour)
+	ca, other := (*authority)(nil).make(t, "ca", year, true), (*authority)(nil).make(t, "other", year, true)
+	file := filepath.Join(t.TempDir(), "clients.pem")
+	ca.write(file)
+	k := fakeCluster(t)
+	k.topic(t, "desks", 1)
+	certFile, keyFile, trust := certificate(t)
+	yaml := config(k, fmt.Sprintf(byCertificate, certFile, keyFile, file, secret))
 	g := start(t, yaml)
 	try := func(with *authority) (*client, error) {
 		secure := trust.Clone()
