@@ -312,6 +312,7 @@ tapecast is up, with an embedded broker and a generated market in Kafka's place.
 
   clients     %[1]s
   internal    %[2]s/health  /readyz  /metrics  /connections
+  to read     %[2]s/docs/guide/  /docs/  /docs/asyncapi
 `, url, internal)
 	token, err := auth.MintToken(cfg, user, ttl, false)
 	if err != nil { // a public key alone signs no tokens
