@@ -186,50 +186,11 @@ func full(params map[string]any) map[string]any {
 	return params
 }
 
-// reply answers the request that was got last, with a result or an error. In a list of rooms the
-// usual fields may be left out.
-func (p *play) reply(verb string, arg any) error {
-	m := map[string]any{"jsonrpc": "2.0", "id": p.link.id}
-	if verb == "error" {
-		m["error"] = arg
-		return p.link.send(m)
-	}
-	if list, ok := arg.([]any); ok {
-		answered(list)
-		arg = map[string]any{"rooms": list}
-	}
-	m["result"] = arg
-	return p.link.send(m)
-}
-
-func answered(list []any) {
-	for _, v := range list {
-		room := v.(map[string]any)
-		_, failed := room["error"]
-		for name, v := range map[string]any{"status": "joined", "class": "stream", "chain": true} {
-			if _, ok := room[name]; !ok && !failed {
-				room[name] = v
-			}
-		}
-		if under, ok := room["rooms"].([]any); ok {
-			answered(under)
-		}
-	}
-}
+// reply answers the request that was got last, with a result or an error.
+func (p *play) reply(verb string, arg any) error { return p.link.send(answerTo(p.link.id, verb, arg)) }
 
 // send sends a message of a room as it is, or a notice given as {method: params}.
-func (p *play) send(_ string, arg any) error {
-	m, ok := arg.(map[string]any)
-	if !ok {
-		return p.link.send(arg)
-	}
-	if len(m) == 1 {
-		for method, params := range m {
-			m = map[string]any{"jsonrpc": "2.0", "method": method, "params": params}
-		}
-	}
-	return p.link.send(m)
-}
+func (p *play) send(_ string, arg any) error { return p.link.send(sent(arg)) }
 
 // binary sends a binary frame.
 func (p *play) binary(_ string, arg any) error {
