@@ -164,7 +164,8 @@ func TestMeteredLags(t *testing.T) {
 		gap = gap || strings.Contains(text, `"method":"gap"`)
 		return gap && strings.Contains(text, last)
 	})
-	f("own:me", rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose}, func(op ws.OpCode, text string) bool {
+	private := rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose}
+	f("own:me", private, func(op ws.OpCode, text string) bool {
 		return op == 8 && text == "\x10\x70own:me"
 	})
 }

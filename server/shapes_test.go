@@ -79,7 +79,8 @@ func lines[T any](t *testing.T, text string) (list []T) {
 func routedAs(t *testing.T, yaml string, records []shapeRecord) (frames []shapeFrame) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "shape.yaml")
-	text := "auth: {secret: \"a secret of thirty-two characters\"}\nkafka: {brokers: [\"127.0.0.1:1\"]}\nauto_join: []\n" + yaml
+	text := "auth: {secret: \"a secret of thirty-two characters\"}\nkafka: {brokers: [\"127.0.0.1:1\"]}\n" +
+		"auto_join: []\n" + yaml
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

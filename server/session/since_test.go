@@ -165,7 +165,8 @@ func TestSinceNext(t *testing.T) {
 	}
 	bad := func(since, why string) {
 		t.Helper()
-		got := c.says(`{"method":"subscribe","params":{"rooms":["trades:AB"],"since":{"trades:AB":` + since + `}},"id":1}`)
+		got := c.says(`{"method":"subscribe","params":{"rooms":["trades:AB"],"since":{"trades:AB":` + since +
+			`}},"id":1}`)
 		if !strings.Contains(got, `"code":-32602`) || !strings.Contains(got, why) {
 			t.Errorf("%s is answered %s", since, got)
 		}

@@ -103,8 +103,8 @@ func (g *guide) serve(w http.ResponseWriter, r *http.Request) {
 // serveList answers /llms.txt: the pages, and what each is about (https://llmstxt.org).
 func (g *guide) serveList(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer
-	b.WriteString("# tapecast\n\n> A push gateway: Kafka topics to WebSocket clients, resumed by position on any node." +
-		"\n\n## Guide\n\n")
+	b.WriteString("# tapecast\n\n> A push gateway: Kafka topics to WebSocket clients, resumed by position on any " +
+		"node.\n\n## Guide\n\n")
 	for _, name := range g.names {
 		fmt.Fprintf(&b, "- [%s](/docs/guide/%s.md)\n", title(g.texts[name]), name)
 	}

@@ -22,7 +22,9 @@ func answered(list []any) {
 		room := v.(map[string]any)
 		_, failed := room["error"]
 		failed = failed && room["status"] == nil // or else it is joined, without its past
-		for name, v := range map[string]any{"status": "joined", "class": "stream", "chain": true, "positions": map[string]any{}} {
+		for name, v := range map[string]any{
+			"status": "joined", "class": "stream", "chain": true, "positions": map[string]any{},
+		} {
 			if _, ok := room[name]; !ok && !failed {
 				room[name] = v
 			}

@@ -105,7 +105,8 @@ func socketSchemas(t *testing.T) (gateway, client map[string]*jsonschema.Schema)
 	}
 	gateway, client = map[string]*jsonschema.Schema{}, map[string]*jsonschema.Schema{}
 	for name := range doc.Components.Messages {
-		if gateway[name], err = c.Compile(fmt.Sprintf("asyncapi.json#/components/messages/%s/payload", name)); err != nil {
+		at := fmt.Sprintf("asyncapi.json#/components/messages/%s/payload", name)
+		if gateway[name], err = c.Compile(at); err != nil {
 			t.Fatal(err)
 		}
 	}
