@@ -53,45 +53,62 @@ func sign(t testing.TB, m jwt.SigningMethod, key any, claims jwt.Claims) string 
 	return s
 }
 
-func TestParseToken(t *testing.T) {
+// parsing checks tokens, each with an Authenticator of its own.
+type parsing struct {
+	t       *testing.T
+	public  string
+	private any
+	both    config.Auth // with a secret and a public key
+}
+
+func newParsing(t *testing.T) *parsing {
 	public, private := testEd25519(t)
+	return &parsing{t, public, private, config.Auth{Secret: testSecret, PublicKey: public, Issuer: "us",
+		Audience: "tapecast", Leeway: 10 * time.Second}}
+}
+
+// claims returns good claims but for these: pairs of name and value. nil: there is none.
+func (p *parsing) claims(more ...any) jwt.MapClaims {
+	m := jwt.MapClaims{"sub": "42", "exp": in(time.Hour), "iss": "us", "aud": []string{"a", "tapecast"}}
+	for i := 0; i < len(more); i += 2 {
+		if m[more[i].(string)] = more[i+1]; more[i+1] == nil {
+			delete(m, more[i].(string))
+		}
+	}
+	return m
+}
+
+func (p *parsing) check(cfg config.Auth, token string, want error) {
+	p.t.Helper()
+	a, err := New(&cfg, quiet)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	id, err := a.ParseToken(token)
+	if !errors.Is(err, want) {
+		p.t.Errorf("got %v, want %v", err, want)
+	}
+	if err == nil && (id.User == "" || id.Expires <= 0) {
+		p.t.Errorf("identity %+v", id)
+	}
+	if err != nil && (id != Identity{} || a.refused.Load() != 1) || a.checked.Load() != 1 {
+		p.t.Errorf("identity %+v, %d refused, %d checked", id, a.refused.Load(), a.checked.Load())
+	}
+}
+
+// in returns a time from now, in seconds since 1970.
+func in(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+
+func TestParseToken(t *testing.T) {
+	p := newParsing(t)
+	f, c, both, public, private := p.check, p.claims, p.both, p.public, p.private
 	_, otherKey := testEd25519(t)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := []byte(testSecret)
-	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
-	c := func(more ...any) jwt.MapClaims {
-		m := jwt.MapClaims{"sub": "42", "exp": in(time.Hour), "iss": "us", "aud": []string{"a", "tapecast"}}
-		for i := 0; i < len(more); i += 2 {
-			if m[more[i].(string)] = more[i+1]; more[i+1] == nil {
-				delete(m, more[i].(string))
-			}
-		}
-		return m
-	}
 	hs := func(m jwt.MapClaims) string { return sign(t, jwt.SigningMethodHS256, secret, m) }
-	both := config.Auth{Secret: testSecret, PublicKey: public, Issuer: "us", Audience: "tapecast",
-		Leeway: 10 * time.Second}
-
-	f := func(cfg config.Auth, token string, want error) {
-		t.Helper()
-		a, err := New(&cfg, quiet)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := a.ParseToken(token)
-		if !errors.Is(err, want) {
-			t.Errorf("got %v, want %v", err, want)
-		}
-		if err == nil && (id.User == "" || id.Expires <= 0) {
-			t.Errorf("identity %+v", id)
-		}
-		if err != nil && (id != Identity{} || a.refused.Load() != 1) || a.checked.Load() != 1 {
-			t.Errorf("identity %+v, %d refused, %d checked", id, a.refused.Load(), a.checked.Load())
-		}
-	}
 	f(both, hs(c()), nil)
 	f(both, sign(t, jwt.SigningMethodEdDSA, private, c()), nil)
 	f(both, sign(t, signingEd25519, private, c()), nil) // RFC 9864
@@ -110,6 +127,13 @@ func TestParseToken(t *testing.T) {
 	f(both, sign(t, jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), c()), errSignature)
 	f(both, sign(t, jwt.SigningMethodEdDSA, otherKey, c()), errSignature)
 	f(both, hs(c())[:100]+"AAAA", errMalformed)
+}
+
+// TestParseTokenClaims: what a token says must be said as it should be.
+func TestParseTokenClaims(t *testing.T) {
+	p := newParsing(t)
+	f, c, both := p.check, p.claims, p.both
+	hs := func(m jwt.MapClaims) string { return sign(t, jwt.SigningMethodHS256, []byte(testSecret), m) }
 
 	// times
 	f(both, hs(c("exp", nil)), errClaim)

@@ -17,6 +17,29 @@ import (
 	"tapecast/server/config"
 )
 
+// awayIssuer returns an Authenticator that runs, and whose issuer answers with 503.
+func awayIssuer(t *testing.T) (*Authenticator, *config.Auth) {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(srv.Close)
+	cfg := &config.Auth{JWKSURL: srv.URL, JWKSRefresh: time.Hour}
+	a, err := New(cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	started := make(chan struct{})
+	go a.Run(ctx, func() { close(started) })
+	<-started
+	if usable, detail := a.Health(); usable || !strings.Contains(detail, "status 503") {
+		t.Errorf("without any key: %v, %s", usable, detail)
+	}
+	return a, cfg
+}
+
 // TestFetchedKeys: keys of the configuration and of the issuer, side by side.
 func TestFetchedKeys(t *testing.T) {
 	public, private := testEd25519(t)
@@ -24,25 +47,7 @@ func TestFetchedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var status atomic.Int32
-	status.Store(http.StatusServiceUnavailable)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(int(status.Load()))
-	}))
-	defer srv.Close()
-	cfg := &config.Auth{JWKSURL: srv.URL, JWKSRefresh: time.Hour}
-	a, err := New(cfg, quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	started := make(chan struct{})
-	go a.Run(ctx, func() { close(started) })
-	<-started
-	if usable, detail := a.Health(); usable || !strings.Contains(detail, "status 503") {
-		t.Errorf("without any key: %v, %s", usable, detail)
-	}
+	a, cfg := awayIssuer(t)
 	ed := signing{key: private}
 	f := func(token string, want error) {
 		t.Helper()
@@ -98,7 +103,13 @@ func TestFetchedKeys(t *testing.T) {
 	if err := a.Reload(&with); err != nil || a.Keys() != 1 {
 		t.Error(err, a.Keys())
 	}
+}
 
+// TestFetchedKeysAway: a token whose key cannot be fetched is answered with that.
+func TestFetchedKeysAway(t *testing.T) {
+	_, private := testEd25519(t)
+	a, _ := awayIssuer(t)
+	ed := signing{key: private}
 	var answer atomic.Pointer[error]
 	unknown := ed.tokenOf(t, jwt.SigningMethodEdDSA, "c")
 	_, ask := a.ParseToken(unknown)

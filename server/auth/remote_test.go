@@ -111,7 +111,6 @@ func TestServiceAlone(t *testing.T) {
 	claims := func(more jwt.MapClaims) string {
 		return sign(t, jwt.SigningMethodHS256, []byte("a key that the gateway does not have"), more)
 	}
-	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	f(claims(jwt.MapClaims{"sub": 7, "exp": in(time.Hour)}), "42", time.Hour, 1, nil)
 	f(claims(jwt.MapClaims{"sub": "7"}), "42", opaqueLife, 1, nil)
 	f(claims(jwt.MapClaims{"exp": in(-time.Minute)}), "", 0, 1, ErrExpired)

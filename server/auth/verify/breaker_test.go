@@ -147,3 +147,108 @@ func TestNonsenseFromTheStart(t *testing.T) {
 		}
 	})
 }
+
+// breakerOf returns what asks about one token after the other and waits for the answer, and what holds the
+// breaker's state against the one that is expected.
+func breakerOf(t *testing.T, s *Service) (ask func() error, state func(want string)) {
+	n := 0
+	ask = func() error {
+		t.Helper()
+		var c asker
+		n++
+		c.asks(s, fmt.Sprint(n))
+		testwait.Pass(MaxWait)
+		if len(c.errs) != 1 || c.longest() > MaxWait {
+			t.Fatalf("answered with %v after %s", c.errs, c.longest())
+		}
+		return c.errs[0]
+	}
+	state = func(want string) {
+		t.Helper()
+		if got := s.Stats().Breaker; got != want || s.Open() != (want == "open") {
+			t.Errorf("it is %s, want %s", got, want)
+		}
+	}
+	return ask, state
+}
+
+// TestBreaker: it opens at a service that does not answer, and closes by itself once that does.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &accounts{}
+		s, stop := running(t, a)
+		defer stop()
+		ask, state := breakerOf(t, s)
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+		a.takes.Store(int64(time.Hour))
+		for range maxLateRow {
+			state("closed")
+			if err := ask(); err != ErrAway {
+				t.Error(err)
+			}
+		}
+		state("open")
+		calls := a.asked.Load()
+		var c asker
+		c.asks(s, "x")
+		synctest.Wait()
+		if c.count(ErrAway) != 1 || a.asked.Load() != calls {
+			t.Error("one waits while the breaker is open")
+		}
+		testwait.Pass(openFor) // half-open: only the service itself asks, never a client's token
+		calls = a.asked.Load()
+		var d asker
+		d.asks(s, "y")
+		synctest.Wait()
+		if d.count(ErrAway) != 1 || a.asked.Load() != calls {
+			t.Error("a client's token is the one that is tried")
+		}
+		a.takes.Store(0)
+		testwait.Pass(10 * time.Second)
+		state("closed")
+		if n := a.asked.Load(); n > calls+3 {
+			t.Errorf("%d calls to find that", n-calls)
+		}
+		if err := ask(); err != nil || s.Stats().Why != nil {
+			t.Error(err)
+		}
+		a.down.Store(true)
+		for range maxRow {
+			state("closed")
+			ask()
+		}
+		testwait.Pass(time.Minute)
+		if got := s.Stats().Breaker; got == "closed" {
+			t.Errorf("it is %s while the service is down", got)
+		}
+		a.down.Store(false)
+		testwait.Pass(10 * time.Second)
+		state("closed")
+	})
+}
+
+// TestBreakerOfAnswers: a service that answers is not one that fails, whatever it says.
+func TestBreakerOfAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &accounts{}
+		s, stop := running(t, a)
+		defer stop()
+		ask, state := breakerOf(t, s)
+		a.status.Store(http.StatusUnauthorized) // an answer, not a failure
+		for range 50 {
+			if err := ask(); err != ErrRefused {
+				t.Fatal(err)
+			}
+		}
+		state("closed")
+		a.status.Store(http.StatusBadRequest) // the client's fault, perhaps
+		for range 50 {
+			if err := ask(); err != ErrAway {
+				t.Fatal(err)
+			}
+		}
+		state("closed")
+	})
+}
