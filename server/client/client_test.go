@@ -23,7 +23,10 @@ import (
 type asked struct {
 	ID     int
 	Method string
-	Params struct{ Rooms []string }
+	Params struct {
+		Rooms []string
+		Since map[string]any
+	}
 }
 
 // serve is a gateway that lets everybody in and joins what is asked for. more does further things.
@@ -225,6 +228,81 @@ func TestEnds(t *testing.T) {
 	}
 	tape.Close() // again
 	tape.Room("a").Leave()
+}
+
+// TestCloseWaits: nothing of the client runs after Close, nor do functions of the application.
+func TestCloseWaits(t *testing.T) {
+	asked, slow := make(chan struct{}), make(chan struct{})
+	returned := false // the race detector sees it if Close does not wait
+	tape := connect(t, "ws://127.0.0.1:1/", WithToken(func(ctx context.Context) (string, error) {
+		close(asked)
+		<-ctx.Done()
+		<-slow
+		returned = true
+		return "", ctx.Err()
+	}))
+	<-asked
+	closed := make(chan struct{})
+	go func() {
+		tape.Close()
+		close(closed)
+	}()
+	<-tape.ended
+	select {
+	case <-closed:
+		t.Error("Close does not wait for the token")
+	default:
+	}
+	close(slow)
+	<-closed
+	if !returned {
+		t.Error("Close does not wait for the token")
+	}
+}
+
+// TestLeftMeanwhile: what was to be told of a room when it was left is not told.
+func TestLeftMeanwhile(t *testing.T) {
+	tape := connect(t, serve(t, nil))
+	var told []string
+	tape.Room("a", OnMessage(func(m Message) {
+		told = append(told, m.Pos)
+		tape.Room("a").Leave()
+	}))
+	done := make(chan struct{})
+	tape.post(t.Context(), func() {
+		a, _ := tape.joins.members.get("a")
+		tape.tell(onMessage, a, &Message{Pos: "0:1"})
+		tape.tell(onMessage, a, &Message{Pos: "0:2"})
+		tape.events = append(tape.events, event{kind: onCall, what: func() { close(done) }})
+	})
+	<-done
+	if len(told) != 1 {
+		t.Errorf("it is told of %v", told)
+	}
+}
+
+// TestStoredFaults: positions that cannot be resumed are not asked for, and a bad file is told.
+func TestStoredFaults(t *testing.T) {
+	sinces := make(chan map[string]any, 8)
+	url := serve(t, func(_ func(string, ...any), r asked) {
+		if r.Method == "subscribe" {
+			sinces <- r.Params.Since
+		}
+	})
+	bad := &memory{[]byte(`[{"room":"a","positions":{"epoch":"e","0":-2}},{"room":"b","positions":{"epoch":"e","0":2}}]`)}
+	begun := make(chan struct{})
+	tape := connect(t, url, WithStorage(bad), OnState(func(State, Ending) { <-begun }))
+	tape.Room("a")
+	tape.Room("b")
+	close(begun)
+	if since := <-sinces; len(since) != 1 || since["b"] == nil {
+		t.Errorf("it asks for %v", since)
+	}
+	told := make(chan *Error, 1)
+	connect(t, url, WithStorage(&memory{[]byte("{")}), OnError(func(err *Error, _ string) { told <- err }))
+	if err := <-told; err.Code != 0 || !strings.Contains(err.Message, "stored") {
+		t.Error(err)
+	}
 }
 
 func TestFileStorage(t *testing.T) {
