@@ -150,7 +150,11 @@ func (g *guide) search(words string) []byte {
 			fmt.Fprintf(&b, "- [%s](%s.md#%s) in %s\n", s.title, name, s.id, title(g.texts[name]))
 		}
 	}
-	fmt.Fprintf(&b, "\n%d sections have all of the words.\n", hits)
+	more := ""
+	if hits == maxHits {
+		more = ", or more"
+	}
+	fmt.Fprintf(&b, "\n%d sections%s have all of the words.\n", hits, more)
 	return b.Bytes()
 }
 

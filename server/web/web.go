@@ -22,8 +22,8 @@ type Page struct {
 const ownOnly = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
 
 // swaggerOnly is that of Swagger UI, whose page has its script in it.
-const swaggerOnly = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
-	"img-src 'self' data:; frame-ancestors 'none'"
+const swaggerOnly = "default-src 'self'; base-uri 'none'; script-src 'self' 'unsafe-inline'; " +
+	"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 // New returns the pages. It fails if a file of this package is at fault.
 func New() ([]Page, error) {
@@ -73,6 +73,7 @@ func whole(kind string, text []byte) http.HandlerFunc {
 func policy(of string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", of)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next(w, r)
 	}
 }

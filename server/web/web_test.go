@@ -107,6 +107,9 @@ func TestSearch(t *testing.T) {
 	f("seam", `href="/docs/guide/joining#how-does-a-client-join-a-room-and-resume-it"`)
 	f("snapshot_begin+partial", `href="/docs/guide/joining#what-does-a-snapshot-look-like"`)
 	f("%3Cscript%3Ealert(1)", "0 sections")
+	if _, _, body := get("/docs/guide/?q=%3Cscript%3Ealert(1)"); strings.Contains(body, "alert(1)") {
+		t.Errorf("the page repeats what was searched for:\n%s", body)
+	}
 	if code, _, _ := get("/docs/guide/?q=" + strings.Repeat("x", maxSearch+1)); code != 400 {
 		t.Errorf("a long search is answered with %d", code)
 	}
@@ -158,7 +161,10 @@ func TestSpecs(t *testing.T) {
 		}
 	}
 	code, _, list := get("/llms.txt")
-	if code != 200 || strings.Count(list, "/docs/guide/") < 20 || !strings.Contains(list, "(/docs/guide/joining.md)") {
-		t.Errorf("llms.txt: %d\n%s", code, list)
+	pages, err := files.ReadDir("docs")
+	for _, f := range pages {
+		if code != 200 || err != nil || !strings.Contains(list, "(/docs/guide/"+f.Name()+")") {
+			t.Errorf("llms.txt has no %s: %d %v\n%s", f.Name(), code, err, list)
+		}
 	}
 }
