@@ -13,13 +13,18 @@ const saveEvery = time.Second
 // answer is the answer about one room, or what a wildcard says of one of its rooms.
 type answer struct {
 	Room, Pattern, Status, Class string
-	Chain, Recovered, Already    bool
+	Chain, Already               bool
+	Recovered                    *bool // nil: the join had no position
 	Positions                    *Positions
 	Error                        *Error
 	Rooms                        []answer // nil: it says nothing of them
 }
 
 func (a *answer) refused() bool { return a.Error != nil && a.Status != "joined" }
+
+// missed reports whether a gap follows, which tells of it and raises the positions. The connection
+// may end before it, so the answer raises none.
+func (a *answer) missed() bool { return a.Recovered != nil && !*a.Recovered }
 
 // answer takes the answer about a room. under is the wildcard that tells of it.
 func (t *Tape) answer(a *answer, under *Room) {
@@ -63,10 +68,12 @@ func (t *Tape) answer(a *answer, under *Room) {
 	m.chain = a.Chain
 	before := m.at.clone()
 	blind := under == nil && m.had && !m.resumed && a.Positions != nil && a.Positions.Epoch != ""
-	t.raise(m, a.Positions)
-	m.had, m.next = true, nil
+	if m.had = true; !a.missed() {
+		t.raise(m, a.Positions)
+		m.next = nil
+	}
 	if under == nil {
-		joined := Joined{Room: m.name, Class: a.Class, Chain: a.Chain, Recovered: a.Recovered}
+		joined := Joined{Room: m.name, Class: a.Class, Chain: a.Chain, Recovered: a.Recovered != nil && *a.Recovered}
 		if a.Positions != nil {
 			joined.Positions = a.Positions.clone()
 		}

@@ -184,9 +184,12 @@ const inParts = async () => {
   assert.deepEqual(since(), { a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 8 } });
   assert.deepEqual(failed, []);
   const old = { code: -32008, data: { oldest: { epoch: "y", 0: 20 } } };
-  joined({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 30 } }, { errors: [{ room: "b", recovered: false, error: old }] });
+  const errors = [{ room: "b", recovered: false, error: old }], recovered = { a: true, b: false };
+  joined({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 30 } }, { recovered, errors });
+  await again({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 8 } }); // the connection ends before the gap
+  joined({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 30 } }, { recovered, errors });
   socket.say({ method: "gap", params: { room: "b", to: { epoch: "y", 0: 30 } } });
-  assert.deepEqual(failed, [[-32008, "b"]]);
+  assert.deepEqual(failed, [[-32008, "b"], [-32008, "b"]]);
   await again({ a: { epoch: "z", 0: 0 }, b: { epoch: "y", 0: 30 } });
 
   // On another connection, a request that was due again is not made.

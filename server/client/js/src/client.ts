@@ -42,9 +42,12 @@ class Client extends Joins {
     m._own ||= !under && !a.already;
     m._chain = !!a.chain;
     const before = { ...m._at }, blind = !under && m._had && !m._resumed && a.positions?.epoch;
-    this._raise(m, a.positions);
     m._had = true;
-    m._from = undefined;
+    // Else a gap follows, which tells of it and raises the positions: the connection may end before it.
+    if (a.recovered !== false) {
+      this._raise(m, a.positions);
+      m._from = undefined;
+    }
     if (!under) this._tell("joined", m, a as Joined);
     if (blind && !a.already) this._gap(m, { from: before, to: a.positions }, "unknown");
     const listed = new Set<string>();
