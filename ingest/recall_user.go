@@ -83,6 +83,7 @@ type lease struct {
 	user   *recallUser
 	take   func(*rooms.Past)        // see rooms.Recall.TakeBack
 	past   weak.Pointer[rooms.Past] // weak, so that the cleanup of a forgotten past can run
+	began  time.Time
 	ended  atomic.Bool
 
 	// Under handouts.mu.
@@ -96,7 +97,8 @@ func (h *handouts) hand(s *shared, w *asked, upTo []rooms.Pos) *rooms.Past {
 	if s.size == 0 {
 		return s.past.Share(upTo, nil)
 	}
-	l := &lease{all: h, frames: s, user: w.user, take: w.TakeBack, seenAt: time.Now()}
+	l := &lease{all: h, frames: s, user: w.user, take: w.TakeBack, began: time.Now()}
+	l.seenAt = l.began
 	past := s.past.Share(upTo, l.end)
 	l.past = weak.Make(past)
 	// A member that is forgotten without a release must not be counted for ever.
@@ -158,9 +160,9 @@ func (h *handouts) live(s *shared) bool {
 	return len(s.holders) > 0
 }
 
-// takeBack takes that many bytes back from members that were sent nothing for crowdedFor: from one
-// user's members, or from those of the users that hold most. They give the frames back at once,
-// since a slow client does not block its loop.
+// takeBack takes that many bytes back from members that were sent nothing for crowdedFor, or have held them
+// for heldFor: from one user's members, or from those of the users that hold most. They give the frames back
+// at once, since a slow client does not block its loop.
 func (h *handouts) takeBack(n int64, of *recallUser, now time.Time) {
 	h.mu.Lock()
 	var stalled []*lease
@@ -169,9 +171,10 @@ func (h *handouts) takeBack(n int64, of *recallUser, now time.Time) {
 		if past == nil || of != nil && l.user != of {
 			continue
 		}
-		if at := past.At(); at != l.seen {
+		long := now.Sub(l.began) >= heldFor
+		if at := past.At(); at != l.seen && !long {
 			l.seen, l.seenAt = at, now
-		} else if now.Sub(l.seenAt) >= crowdedFor && l.take != nil {
+		} else if (long || now.Sub(l.seenAt) >= crowdedFor) && l.take != nil {
 			stalled = append(stalled, l)
 		}
 	}
