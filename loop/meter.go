@@ -27,6 +27,14 @@ type meter struct {
 	paid  time.Duration // when everything that was sent so far is paid for, by Engine.now
 	until tick          // when rooms are looked at again; 0: they are
 	told  time.Duration // when Config.Metered was called last; 0: never
+	turns int           // visits so far
+}
+
+// turn returns where the next visit begins. The loop's own count would not do: beside other connections it
+// might always be even, and few visits are allowed that could make up for it.
+func (m *meter) turn() int {
+	m.turns++
+	return m.turns
 }
 
 // left returns how many bytes may be sent now.

@@ -169,3 +169,37 @@ func TestMeteredLags(t *testing.T) {
 		return op == 8 && text == "\x10\x70own:me"
 	})
 }
+
+// TestMeteredTurns: beyond the limit no room of a connection keeps another from being sent. A private room
+// goes first.
+func TestMeteredTurns(t *testing.T) {
+	const frames = 100
+	w, now, waits := metered(t, 64<<10)
+	c := w.talk()
+	c.write(1, "auth")
+	quiet := []string{"side", "wild:a", "wild:b", "wild:c", "wild:d", "own:me"}
+	c.ask("join wild:0,all,"+strings.Join(quiet, ","), "join ")
+	pad := strings.Repeat("x", 9000)
+	for i := range frames {
+		w.publish(fmt.Sprintf(`{"i":%d,"pad":%q}`, i, pad), "all", "wild:0")
+	}
+	w.await(func() bool { return waits.Load() > 0 })
+	for _, room := range quiet {
+		w.publish("1", room)
+	}
+	var came []string
+	for n := 0; len(came) < len(quiet); {
+		_, text := c.read()
+		room, _, _ := strings.Cut(strings.TrimPrefix(text, `{"room":"`), `"`)
+		if room != "all" && room != "wild:0" {
+			came = append(came, room)
+		} else if n++; n == frames/2 {
+			t.Fatalf("only %v came before half of a busy room", came)
+		}
+	}
+	if came[0] != "own:me" {
+		t.Errorf("the private room was not the first: %v", came)
+	}
+	now.Store(0)
+	w.engine.Measure(time.Minute)
+}
