@@ -254,7 +254,8 @@ func (l *Loop) take(c *Conn, given *rooms.Member, p *request) {
 			p.wish.Missed.From = lost.Oldest
 		}
 	}
-	p.wish.Unplaced = given.Positions.Epoch == "" && p.wildcard == nil && !snapshot // a wildcard's come anyway
+	// A wildcard's come anyway, and rooms that no topic feeds have none.
+	p.wish.Unplaced = given.Positions.Epoch == "" && given.Pattern.Feed != nil && p.wildcard == nil && !snapshot
 	out.Partial = given.Partial
 	out.Chain = !class.Conflate && ref.Keys == nil && ref.Every == 0
 	if snapshot {

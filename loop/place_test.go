@@ -3,7 +3,10 @@ package loop
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"tapecast/rooms/testwait"
 )
 
 // TestPlaces: a client that joined before the topic was known is told its positions once they are known,
@@ -54,4 +57,28 @@ func TestPlaces(t *testing.T) {
 	c.hears("join all", `join all{"epoch":"e1","0":0}`)
 	w.publish("2", "all")
 	c.expect(`{"room":"all","type":"t","pos":"0:1"`)
+}
+
+// TestPlacesOfNoTopic: a room that no topic feeds never has positions, so its members wait for none.
+func TestPlacesOfNoTopic(t *testing.T) {
+	w := newWorld(t, Config{})
+	c := w.talk()
+	c.write(1, "auth positions")
+	c.hears("join unfed", "join unfed{}")
+	waits := func() (n int64) {
+		var all atomic.Int64
+		w.engine.Each(func(c *Conn) {
+			if c.extras != nil {
+				all.Add(int64(len(c.extras.members)))
+			}
+		}, testwait.Patience)
+		return all.Load()
+	}
+	if n := waits(); n != 0 {
+		t.Errorf("%d members wait for positions that never come", n)
+	}
+	c.hears("join all", "join all{}")
+	if n := waits(); n != 1 {
+		t.Errorf("%d members wait for the positions of a topic", n)
+	}
 }

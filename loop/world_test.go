@@ -73,6 +73,7 @@ func newWorldOf(t testing.TB, partitions int, cfg Config, classes ...*rooms.Clas
 		{Match: "few:*", Class: all, Feed: w.feed, MaxRooms: 1},
 		{Match: "book", Class: all, Feed: w.feed, Keyframed: true},
 		{Match: "deep:*", Class: all, Feed: w.feed, Keyframed: true},
+		{Match: "unfed", Class: all},
 	}
 	var err error
 	if w.catalog, err = rooms.NewCatalog(patterns); err != nil {
