@@ -7,6 +7,9 @@ import (
 	"tapecast/rooms"
 )
 
+// recallTurn is how long a member of a connection with a budget waits while another has its next part read.
+const recallTurn = 100 * time.Millisecond
+
 // errRecallBudget answers a connection that must wait until more is read again for it.
 func errRecallBudget(wait time.Duration) error {
 	return &rooms.NotNowError{Why: "the connection was given many messages that were read again", RetryAfter: wait}
@@ -21,7 +24,7 @@ func (c *Config) limitNothing() {
 		c.SnapshotSent = func(*Conn, string, int64) {}
 	}
 	if c.RecallBegins == nil {
-		c.RecallBegins = func(*Conn) time.Duration { return 0 }
+		c.RecallBegins = func(*Conn) (time.Duration, bool) { return 0, false }
 	}
 	if c.RecallGiven == nil {
 		c.RecallGiven = func(*Conn, int64) {}

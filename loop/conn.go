@@ -133,6 +133,7 @@ type extras struct {
 	wildcards []*wildcard
 	index     map[string]int32 // members by room, if there are many
 	meter     *meter           // of what it is sent; nil: there is no limit
+	reading   bool             // one of its members has its next part read, and the others wait
 }
 
 func (c *Conn) extrasOf() *extras {

@@ -53,8 +53,9 @@ type Config struct {
 	// time and at the end. It must not block. Nil: they are not counted.
 	SnapshotSent func(c *Conn, room string, n int64)
 	// RecallBegins is called on a loop before what a connection lacks is read again. It returns how long
-	// that must wait, or 0, and must not block. Nil: nothing has to wait.
-	RecallBegins func(c *Conn) time.Duration
+	// that must wait, or 0, and whether what comes is counted. Then the connection's next read begins when
+	// this one was given and counted. It must not block. Nil: nothing has to wait, and nothing is counted.
+	RecallBegins func(c *Conn) (wait time.Duration, counted bool)
 	// RecallGiven is called on a loop with the bytes of a part that a connection was given. Nil: they are
 	// not counted.
 	RecallGiven func(c *Conn, n int64)

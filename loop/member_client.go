@@ -58,17 +58,29 @@ func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positi
 // Recall asks for what a member lacks and no tape holds.
 func (c *memberClient) Recall(x *member.Extra, given *rooms.Member, ask *rooms.Recall) {
 	l := c.loop
+	wait, counted := l.engine.cfg.RecallBegins(c.conn())
+	counted = counted && c.extras != nil
+	if counted && c.extras.reading && wait == 0 {
+		wait = recallTurn
+	}
+	began := wait == 0 && counted
 	ask.Done = func(p *rooms.Past, err error) {
 		l.do(func(l *Loop) {
+			if began && c.extras != nil {
+				c.extras.reading = false
+			}
 			if err == nil {
 				l.engine.cfg.RecallGiven(c.conn(), p.Size())
 			}
 			l.rejoined(c.conn(), x, given, p, true, err)
 		})
 	}
-	if wait := l.engine.cfg.RecallBegins(c.conn()); wait > 0 {
+	if wait > 0 {
 		ask.Done(nil, errRecallBudget(wait)) // the member asks again
 		return
+	}
+	if began {
+		c.extras.reading = true
 	}
 	ask.User = l.handler.User(c.conn())
 	ask.TakeBack = l.takesBack(c.conn(), given.Sub)

@@ -106,6 +106,7 @@ type joining struct {
 	requests []request       // by index in given: what each was asked by
 	pasts    []*rooms.Past   // by index in given: what was read again
 	recalls  []*rooms.Recall
+	recallAt int // index in given: what is looked at next
 	waiting  int // how many answers are missing
 
 	stage stage             // how far the join has come

@@ -39,12 +39,12 @@ func (j *joining) located(l *Loop, c *Conn, ref *RoomRef, at rooms.Positions, er
 
 // recall asks for what the tapes no longer hold of the rooms that are being joined. It returns
 // false if it asked for nothing. The join continues when the last answer is here, so that its reply
-// can say whether it succeeded.
+// can say whether it succeeded. A connection with a budget has one room read after the other: what
+// several are given could be many times what it has left.
 func (j *joining) recall(l *Loop, c *Conn) bool {
-	if j.pasts != nil {
-		return false
-	}
-	for i, r := range j.given {
+	for j.recallAt < len(j.given) {
+		i, r := j.recallAt, j.given[j.recallAt]
+		j.recallAt++
 		if r.Err != nil || r.Resume == nil || !r.Resume.Recall {
 			continue
 		}
@@ -55,7 +55,8 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 			l.beginNow(r, &rooms.TooOldError{Why: r.Resume.Lost})
 			continue
 		}
-		if wait := l.engine.cfg.RecallBegins(c); wait > 0 {
+		wait, counted := l.engine.cfg.RecallBegins(c)
+		if wait > 0 {
 			l.beginNow(r, errRecallBudget(wait))
 			continue
 		}
@@ -71,6 +72,9 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 		}
 		j.recalls = append(j.recalls, ask)
 		l.engine.cfg.Recall(ask)
+		if counted {
+			break
+		}
 	}
 	return j.waiting > 0
 }

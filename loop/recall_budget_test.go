@@ -19,12 +19,12 @@ func TestRecallOfConnection(t *testing.T) {
 	var given, most, waits atomic.Int64
 	w = newWorld(t, Config{
 		RecallGiven: func(_ *Conn, n int64) { given.Add(n) },
-		RecallBegins: func(*Conn) time.Duration {
+		RecallBegins: func(*Conn) (time.Duration, bool) {
 			if given.Load() < most.Load() {
-				return 0
+				return 0, true
 			}
 			waits.Add(1)
-			return 10 * time.Millisecond
+			return 10 * time.Millisecond, true
 		},
 		Recall: func(r *rooms.Recall) {
 			w.mu.Lock()
@@ -68,4 +68,74 @@ func TestRecallOfConnection(t *testing.T) {
 	}
 	w.publish("1", "all")
 	next(1)
+}
+
+// TestRecallsOneByOne: what several rooms of one connection lack is read room by room if it has a budget,
+// in a join and later. The budget is asked in between, since what they are given together may be many times
+// what it allows.
+func TestRecallsOneByOne(t *testing.T) {
+	const frames, part = 60, 10
+	var w *world
+	var under, most, all atomic.Int64
+	var counted atomic.Bool
+	go1 := make(chan struct{}, 1000)
+	w = newWorld(t, Config{
+		RecallBegins: func(*Conn) (time.Duration, bool) { return 0, counted.Load() },
+		Recall: func(r *rooms.Recall) {
+			n := under.Add(1)
+			most.Store(max(most.Load(), n))
+			all.Add(1)
+			w.mu.Lock()
+			list := slices.DeleteFunc(slices.Clone(w.all[r.Room]), func(x rooms.Record) bool {
+				return x.Offset <= r.After[0].Offset || x.Offset > r.UpTo[0].Offset
+			})
+			w.mu.Unlock()
+			var upTo []rooms.Pos
+			if len(list) > part {
+				upTo = []rooms.Pos{{Offset: list[part].Offset - 1}}
+				list = list[:part]
+			}
+			go func() {
+				<-go1
+				under.Add(-1)
+				r.Done(rooms.NewPast(r.Pattern, r.Room, list, r.Last).Share(upTo, nil), nil)
+			}()
+		},
+	}, &rooms.Class{Name: "stream", RetainBytes: 4 << 10})
+	names := []string{"all", "side", "wild:a", "wild:b"}
+	for i := range frames {
+		w.publish(fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", 1000)), names...)
+	}
+	ask := "since " + strings.Join(names, "=e1:3,") + "=e1:3"
+	f := func(limited bool) (together int64) {
+		t.Helper()
+		counted.Store(limited)
+		most.Store(0)
+		was := all.Load()
+		c := w.talk()
+		c.write(1, ask)
+		if !limited {
+			w.await(func() bool { return under.Load() == int64(len(names)) })
+		}
+		for range cap(go1) - len(go1) {
+			go1 <- struct{}{}
+		}
+		c.expect("since ")
+		for n := 0; n < len(names)*frames-8; n++ {
+			if _, text := c.read(); !strings.HasPrefix(text, `{"room":"`) {
+				t.Fatalf("after %d messages: %.100s", n, text)
+			}
+		}
+		if n := all.Load() - was; n < int64(len(names)*2) {
+			t.Fatalf("only %d reads", n)
+		}
+		c.conn.Close()
+		return most.Load()
+	}
+	if n := f(false); n != int64(len(names)) {
+		t.Errorf("without a budget %d rooms were read at once", n)
+	}
+	if n := f(true); n != 1 {
+		t.Errorf("with a budget %d rooms were read at once", n)
+	}
 }

@@ -162,13 +162,14 @@ func (l *Limiter) SnapshotSent(c Client, room string, n, now int64) {
 	}
 }
 
-// RecallBegins returns how long it takes until messages are read again for a connection, or 0.
-func (l *Limiter) RecallBegins(c Client, now int64) time.Duration {
+// RecallBegins returns how long it takes until messages are read again for a connection, or 0, and
+// whether they count.
+func (l *Limiter) RecallBegins(c Client, now int64) (wait time.Duration, counted bool) {
 	at := l.Row(c.Tier).recall
 	if at.each == 0 {
-		return 0
+		return 0, false
 	}
-	return l.over(payer{kind: payRecall, conn: c.ID, at: at}, at.burst, now)
+	return l.over(payer{kind: payRecall, conn: c.ID, at: at}, at.burst, now), true
 }
 
 // RecallGiven counts bytes of messages that were read again for a connection.

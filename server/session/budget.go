@@ -121,19 +121,22 @@ func (h *Handler) snapshotSent(c conn, room string, n int64) {
 	h.limit.SnapshotSent(h.client(c, h.user(c)), room, n, h.elapsed(time.Now()))
 }
 
-// RecallBegins returns how long it takes until messages are read again for a connection. It runs on loops.
-func (h *Handler) RecallBegins(c *loop.Conn) time.Duration { return h.recallBegins(c) }
+// RecallBegins returns how long it takes until messages are read again for a connection, and whether
+// they count. It runs on loops.
+func (h *Handler) RecallBegins(c *loop.Conn) (wait time.Duration, counted bool) {
+	return h.recallBegins(c)
+}
 
 // RecallGiven counts bytes of messages that were read again for a connection. It runs on loops.
 func (h *Handler) RecallGiven(c *loop.Conn, n int64) { h.recallGiven(c, n) }
 
-func (h *Handler) recallBegins(c conn) time.Duration {
+func (h *Handler) recallBegins(c conn) (wait time.Duration, counted bool) {
 	user := h.user(c)
-	wait := h.limit.RecallBegins(h.client(c, user), h.elapsed(time.Now()))
+	wait, counted = h.limit.RecallBegins(h.client(c, user), h.elapsed(time.Now()))
 	if wait > 0 {
 		h.overLimit(c, limits.RecallBytes, user)
 	}
-	return wait
+	return wait, counted
 }
 
 func (h *Handler) recallGiven(c conn, n int64) {

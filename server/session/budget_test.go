@@ -292,15 +292,22 @@ func TestRecallBudgetOfConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestHandler(t, func(cfg *config.Config) { cfg.Limits.RecallBytesPerConnection = 6 << 20 })
 		a, b := loginAs(t, h, "42", 1), loginAs(t, h, "42", 2)
+		waits := func(c *fakeConn) time.Duration {
+			wait, counted := h.recallBegins(c)
+			if !counted {
+				t.Error("not counted")
+			}
+			return wait
+		}
 		n := 0
-		for ; n < 100 && h.recallBegins(a) == 0; n++ {
+		for ; n < 100 && waits(a) == 0; n++ {
 			h.recallGiven(a, 1<<20)
 		}
-		if n != 7 || h.recallBegins(b) != 0 || h.limit.Refused[limits.RecallBytes].Load() != 1 {
+		if n != 7 || waits(b) != 0 || h.limit.Refused[limits.RecallBytes].Load() != 1 {
 			t.Errorf("%d MiB at once", n)
 		}
-		testwait.Pass(h.recallBegins(a))
-		if wait := h.recallBegins(a); wait != 0 {
+		testwait.Pass(waits(a))
+		if wait := waits(a); wait != 0 {
 			t.Errorf("still to wait for %v", wait)
 		}
 		for _, c := range []*fakeConn{a, b} {
@@ -309,7 +316,7 @@ func TestRecallBudgetOfConnection(t *testing.T) {
 		h = newTestHandler(t)
 		c := loginAs(t, h, "42", 3)
 		h.recallGiven(c, 1<<40)
-		if h.recallBegins(c) != 0 {
+		if wait, counted := h.recallBegins(c); wait != 0 || counted {
 			t.Error("there is a limit by default")
 		}
 		c.SetTimer(time.Time{})
