@@ -289,7 +289,8 @@ func TestStoredFaults(t *testing.T) {
 			sinces <- r.Params.Since
 		}
 	})
-	bad := &memory{[]byte(`[{"room":"a","positions":{"epoch":"e","0":-2}},{"room":"b","positions":{"epoch":"e","0":2}}]`)}
+	stored := `[{"room":"a","positions":{"epoch":"e","0":-2}},{"room":"b","positions":{"epoch":"e","0":2}}]`
+	bad := &memory{[]byte(stored)}
 	begun := make(chan struct{})
 	tape := connect(t, url, WithStorage(bad), OnState(func(State, Ending) { <-begun }))
 	tape.Room("a")
