@@ -42,7 +42,7 @@ const sharedPage = `<!doctype html><script type="module">
 import { connect } from "/shared.js";
 const page = +location.search.slice(1), say = (what) => parent.postMessage({ page, ...what }, "*");
 const token = async () => (await fetch("/token")).text();
-const tape = connect({ url: "ws://%s/ws", token, worker: "/shared.js" });
+const tape = connect({ url: "ws://%s/ws", token, name: "u", worker: "/shared.js" });
 tape.on("error", (e) => say({ fault: e.message }));
 const trades = tape.room("trades");
 trades.on("joined", () => fetch("/joined"));

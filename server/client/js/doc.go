@@ -22,8 +22,9 @@
 //
 // What is kept is bounded by the application's rooms, and by the gateway's limits of a wildcard. Besides
 // them: 1000 calls that wait for the connection, 1000 stored positions, 8 requests at a time, and one
-// timer for each answer that says to wait. A page may be 10,000 messages behind the worker. Then it is told
-// of a gap, and has the last values, once it reads again.
+// timer for each answer that says to wait. A page may be 10,000 messages behind the worker, besides last values,
+// which are sent whole. Then it is told of a gap, and of how its joins ended, and has the last values, once it
+// reads again.
 //
 // Everything runs on the one thread of a page, so nothing there is locked. A message passes from the
 // socket through Link._hear and Client._message, which drops what the room has had, to the handlers.

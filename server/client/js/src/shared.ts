@@ -1,7 +1,7 @@
 import { connect as own, type Options, type Positions, type RoomOptions, type StateName, type Tape } from "./client.js";
 import { Emitter, failure } from "./emitter.js";
 import { ACK, Hub } from "./hub.js";
-import { Member } from "./room.js";
+import { covers, Member } from "./room.js";
 
 export * from "./api.js";
 
@@ -10,7 +10,10 @@ const START = 5000;
 
 /** What `connect` takes besides. */
 export interface SharedOptions extends Options {
-  /** Pages that give the same name and url share a connection. Name the user: what one page gets, all may get. */
+  /**
+   * Pages that give the same name and url share a connection. Name the user: what one page gets, all may get.
+   * A page that has a token and gives no name has a connection alone.
+   */
   name?: string;
   /** A script of the page's own origin that is this module, or imports it. None: the page has a connection alone. */
   worker?: string | URL;
@@ -18,13 +21,19 @@ export interface SharedOptions extends Options {
 
 const events = ["message", "gap", "reset", "joined", "load", "error"] as const;
 
+/** Seat is a membership of a page. Those with the same _line are on one connection. */
+class Seat extends Member {
+  _id = 0;
+  _line = 0;
+}
+
 /** Page is what a page has of the connection: its own rooms and calls. */
 class Page extends Emitter {
   state: StateName = "idle";
   private _port!: MessagePort;
-  private _rooms = new Map<number, Member>();
-  private _names = new Map<string, Member>();
-  private _ids = new Map<Member, number>();
+  private _rooms = new Map<number, Seat>();
+  private _names = new Map<string, Seat>();
+  private _wilds = new Set<Seat>();
   private _calls = new Map<number, [string, unknown, (result: any) => void, (e: any) => void]>();
   private _id = 0;
   private _read = 0;
@@ -50,10 +59,10 @@ class Page extends Emitter {
   }
 
   private _start(): void {
-    const { name, url, worker } = this._options;
+    const { name, url, worker, token } = this._options;
     try {
-      if (!worker) throw 0;
-      const w = new SharedWorker(worker, { type: "module", name: `tapecast ${name ?? ""} ${url}` });
+      if (!worker || (token && name === undefined)) throw 0; // the users of two pages may be two
+      const w = new SharedWorker(worker, { type: "module", name: `tapecast ${name ?? ""} ${url} ${!!token}` });
       w.onerror = () => this._alone();
       this._timer = setTimeout(() => this._alone(), START);
       this._attach(w.port);
@@ -92,7 +101,11 @@ class Page extends Emitter {
     }
     if (verb === "state") this._set(a, b);
     else if (verb === "token") this._token(a);
-    else if (verb === "notice") this._notice(a, b);
+    else if (verb === "other") this._alone();
+    else if (verb === "line") {
+      const m = this._rooms.get(a);
+      if (m) m._line = b;
+    } else if (verb === "notice") this._notice(a, b, c);
     else if (verb === "error") this._fail(failure(a.code, a.message, a.data));
     else if (verb === "call") {
       const [, , done, fail] = this._calls.get(a) ?? [];
@@ -107,7 +120,7 @@ class Page extends Emitter {
   }
 
   private _set(state: StateName, why?: any): void {
-    if (state === this.state && !why) return;
+    if (this.state === "closed" || (state === this.state && !why)) return;
     this.state = state;
     this._emit("state", state, why);
     if (state === "closed") this._end();
@@ -137,7 +150,18 @@ class Page extends Emitter {
     return sub;
   }
 
-  private _take(m: Member, event: string, what: any, more: any): void {
+  /**
+   * Reports whether the page's own handlers have what this membership hears of a room. Of several that cover
+   * it the first has, unless it was refused: the connections are not equally fast.
+   */
+  private _speaks(room: string, id = Infinity): boolean {
+    for (const m of [this._names.get(room), ...this._wilds]) {
+      if (m && m._id < id && m._asked >= 0 && (m.name === room || m._covers(room))) return false;
+    }
+    return true;
+  }
+
+  private _take(m: Seat, event: string, what: any, more: any): void {
     const name = event === "error" ? more : what.room;
     if (m._without.has(name)) return;
     const room = event === "error" ? m : this._sub(m, name);
@@ -151,12 +175,17 @@ class Page extends Emitter {
       room._at = { epoch: what.epoch };
       room.last.clear();
     } else if (event === "joined") {
+      room._asked = 0;
       room._raise(what.positions);
       for (const sub of what.rooms ?? []) if (!sub.error || sub.status === "joined") this._joined(m, sub);
-    } else what = failure(what.code, what.message, what.data);
+    } else {
+      if (name === m.name && what.code !== -32009) m._asked = -1; // a wildcard that is full goes on
+      what = failure(what.code, what.message, what.data);
+    }
     const told = room._emit(event, what, name), under = room !== m && m._emit(event, what, name);
-    if (event !== "error") this._emit(event, what);
-    else if (told || under) this._emit(event, what, name);
+    if (event !== "error") {
+      if (event === "joined" || this._speaks(name, m._id)) this._emit(event, what);
+    } else if (told || under) this._emit(event, what, name);
     else this._fail(what, name);
   }
 
@@ -164,13 +193,15 @@ class Page extends Emitter {
     if (!m._without.has(room)) this._sub(m, room)._raise(positions);
   }
 
-  private _notice(method: string, params: any): void {
+  private _notice(method: string, params: any, line: number): void {
     for (const m of this._names.values()) {
-      for (const r of [m, ...m.rooms.values()]) {
-        if (method === "positions") r._raise(params[r.name]);
-        if (method === "snapshot_begin" && params.room === r.name) r.last.clear();
-      }
+      if (m._line !== line) continue; // another connection's last values and positions are its own
+      if (method === "positions") for (const r of [m, ...m.rooms.values()]) r._raise(params[r.name]);
       if (method === "joined" && params.pattern === m.name) this._joined(m, params);
+      const { room } = params ?? {};
+      if (!/^snapshot/.test(method) || m._without.has(room) || (m.name !== room && !covers(m.name, room))) continue;
+      if (method === "snapshot_begin") this._sub(m, room).last.clear();
+      else this._joined(m, params);
     }
     this._emit("notice", method, params);
   }
@@ -180,12 +211,12 @@ class Page extends Emitter {
     if (m) return m;
     const { keys, maxRate, snapshot, load } = options ?? {};
     if (load) return this._alike().room(name, options); // what one page loads is not another's
-    m = new Member(this, name);
+    m = new Seat(this, name);
     m._options = { keys, maxRate, snapshot };
     this._names.set(name, m);
-    const id = ++this._id;
+    const id = (m._id = ++this._id);
     this._rooms.set(id, m);
-    this._ids.set(m, id);
+    if (m._wild) this._wilds.add(m);
     this._post("room", id, name, m._options);
     return m;
   }
@@ -195,19 +226,21 @@ class Page extends Emitter {
     if (this._own) return this._own;
     const tape = (this._own = own(this._options));
     for (const event of events) {
-      tape.on(event, (a: any, b?: any) => event === "error" ? this._fail(a, b) : this._emit(event, a));
+      tape.on(event, (a: any, b?: any) => {
+        if (event === "error") this._fail(a, b);
+        else if (event === "joined" || event === "load" || this._speaks(a.room)) this._emit(event, a);
+      });
     }
     return tape;
   }
 
-  _leave(m: Member): void {
-    const id = this._ids.get(m);
+  _leave(m: Seat): void {
+    const id = m._id; // none: it is a wildcard's
     m._under?._without.add(m.name);
     m._under?.rooms.delete(m.name);
-    if (!id) return;
-    this._ids.delete(m);
-    this._rooms.delete(id);
+    if (!this._rooms.delete(id)) return;
     this._names.delete(m.name);
+    this._wilds.delete(m);
     this._post("leave", id);
   }
 

@@ -83,7 +83,7 @@ const until = async (ok, what) => {
   }
 };
 const open = (options) => {
-  const tape = connect({ url: "ws://x", worker: "w.js", ...options });
+  const tape = connect({ url: "ws://x", name: "u", worker: "w.js", ...options });
   tapes.push(tape);
   return tape;
 };
@@ -181,6 +181,119 @@ test("a page that does not read is told of a gap, and has the last values", asyn
   assert.deepEqual(page.room.positions, { epoch: "e", 0: 20_005 });
   sockets[0].says({ room: "a", key: "k", pos: "0:20006", data: "next" });
   await until(() => page.data().at(-1) === "next");
+});
+
+test("a page that comes late has all last values, and what comes after them, however many they are", async () => {
+  const early = join(open(), "a"), keys = 25_000;
+  await until(() => joined(early));
+  for (let i = 0; i < keys; i++) {
+    sockets[0].says({ room: "a", key: `k${i}`, pos: `0:${i + 6}`, data: i });
+    if (i % 5000 === 4999) await until(() => early.data().length > i);
+  }
+  const late = join(open(), "a"), refused = join(open(), "bad");
+  await until(() => late.data().length >= keys);
+  await until(() => refused.seen.length);
+  for (let i = 0; i < 2000; i++) sockets[0].says({ room: "a", key: "k0", pos: `0:${keys + 6 + i}`, data: -i });
+  await until(() => late.data().at(-1) === -1999);
+  assert.equal(late.room.last.size, keys);
+  assert.equal(late.data().length, keys + 2000);
+  assert(!late.seen.some(([event]) => event === "gap"));
+});
+
+test("a page that does not read is told how a join ended, and of a reset, once it reads", async () => {
+  const tape = open(), page = join(tape, "a");
+  await until(() => joined(page));
+  for (let i = 0; i < 20_000; i++) sockets[0].says({ room: "a", pos: `0:${i + 6}`, data: i });
+  const bad = join(tape, "bad"), other = join(tape, "b"); // their answers come while it is behind
+  for (let i = 20_000; i < 40_000; i++) sockets[0].says({ room: "a", pos: `0:${i + 6}`, data: i });
+  sockets[0].says({ method: "reset", params: { room: "a", epoch: "f" } });
+  await until(() => page.seen.some(([event]) => event === "reset"));
+  await until(() => joined(other));
+  await until(() => bad.seen.some(([event]) => event === "error"));
+  sockets[0].says({ room: "a", pos: "0:0", data: "next" });
+  await until(() => page.data().at(-1) === "next");
+  assert.deepEqual(page.room.positions, { epoch: "f", 0: 0 });
+});
+
+test("a snapshot on one connection is none of the other's", async () => {
+  const tape = open(), all = join(tape, "w:1"), some = join(open(), "w:1", { keys: ["k"] }), wild = join(tape, "w:*");
+  await until(() => [all, some, wild].every(joined));
+  for (const socket of sockets) socket.says({ room: "w:1", key: "k", pos: "0:6", data: 6 });
+  await until(() => [all, some].every((p) => p.room.last.size === 1));
+  const other = sockets.find((s) => s.named("subscribe").includes("w:*"));
+  other.says({ method: "joined", params: { room: "w:1", pattern: "w:*", positions: { epoch: "e", 0: 5 } } });
+  other.says({ method: "snapshot_begin", params: { room: "w:1" } });
+  other.says({ room: "w:1", key: "z", data: "z" });
+  other.says({ method: "snapshot_end", params: { room: "w:1", positions: { epoch: "e", 0: 9 } } });
+  other.says({ method: "positions", params: { "w:1": { epoch: "e", 0: 12 } } });
+  await until(() => wild.room.rooms.get("w:1")?.positions[0] === 12);
+  assert.deepEqual([...wild.room.rooms.get("w:1").last.keys()], ["z"]);
+  assert.deepEqual([...all.room.last.keys()], ["k"]);
+  assert.deepEqual(all.room.positions, { epoch: "e", 0: 6 });
+  assert.deepEqual([...some.room.last.keys()], ["k"]);
+});
+
+test("of a room and a wildcard that covers it the page's handlers have each message once", async () => {
+  const f = async (names, first) => {
+    const tape = open(), told = [], from = sockets.length;
+    tape.on("message", (m) => told.push(m.data));
+    const all = names.map((name) => join(tape, name));
+    await until(() => all.every((p) => p.seen.length));
+    const on = (name) => sockets.slice(from).find((s) => s.named("subscribe").includes(name)) ?? sockets[0];
+    for (const name of names) {
+      const params = { room: "w:1", pattern: name, positions: { epoch: "e", 0: 5 } };
+      if (name !== "w:1") on(name).says({ method: "joined", params });
+      on(name).says({ room: "w:1", pos: "0:6", data: name });
+    }
+    await until(() => all.every((p) => p.data().length === 1));
+    assert.deepEqual(told, [first]);
+    all[names.indexOf(first)].room.leave();
+    const second = names.find((name) => name !== first);
+    on(second).says({ room: "w:1", pos: "0:7", data: "after" });
+    await until(() => told.length === 2);
+    tape.close();
+    for (const socket of sockets) await until(() => socket.closed);
+  };
+  await f(["w:1", "w:*"], "w:1");
+  await f(["w:*", "w:1"], "w:*");
+  await f(["w:*", "w:1*"], "w:*");
+});
+
+test("a page with another token or address is not on the connection of the others", async () => {
+  const f = async (one, two) => {
+    const from = sockets.length, pages = [join(open(one), "a"), join(open(two), "a")];
+    await until(() => pages.every(joined));
+    assert.equal(sockets.length, from + 2);
+    for (const tape of tapes) tape.close();
+    for (const socket of sockets) await until(() => socket.closed);
+  };
+  await f({ token: "t" }, {});
+  await f({}, { token: "t" });
+  await f({}, { url: "ws://y" });
+  await f({ token: "t", name: undefined }, { token: "u", name: undefined });
+});
+
+test("a further connection is seen: its state, and why the gateway ended it", async () => {
+  const tape = open(), states = [], alone = open();
+  const first = join(tape, "w:1");
+  await until(() => joined(first) && tape.state === "open");
+  tape.on("state", (state, why) => states.push([state, why?.code]));
+  const second = join(tape, "w:*");
+  await until(() => joined(second) && tape.state === "open");
+  sockets[1].onclose({ code: 1012, reason: "drain" });
+  await until(() => tape.state === "waiting");
+  assert.deepEqual(states.at(-1), ["waiting", 1012]);
+  assert.equal(alone.state, "open");
+  second.room.leave();
+  await until(() => tape.state === "open");
+  const third = join(tape, "w:*");
+  await until(() => joined(third));
+  sockets.at(-1).onclose({ code: 4003, reason: "too many" });
+  await until(() => third.seen.some(([event]) => event === "error"));
+  assert.equal(third.seen.at(-1)[1].code, 4003);
+  await until(() => tape.state === "open");
+  sockets[0].says({ room: "w:1", pos: "0:6", data: 6 });
+  await until(() => first.data().length === 1);
 });
 
 test("rooms that one connection cannot have are on another one", async () => {
