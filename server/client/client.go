@@ -13,12 +13,14 @@ import (
 // Tape is a client. Its methods may be called by any goroutine, also by handlers if not said otherwise.
 type Tape struct {
 	options options
+	given   context.Context // to Connect; done: there is no time for a goodbye
 	ctx     context.Context // done: the client ends
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when run has ended
 	done    chan struct{} // closed when no goroutine of the client is left
 	others  sync.WaitGroup
-	inbox   chan func() // steps for run, which it takes with mu locked
+	saves   sync.WaitGroup // of saveAll, for which run waits: its errors are told
+	inbox   chan func()    // steps for run, which it takes with mu locked
 	kick    chan struct{}
 
 	mu       sync.Mutex // held for all below, and never while a handler runs
@@ -41,7 +43,7 @@ func Connect(ctx context.Context, address string, opts ...Option) (*Tape, error)
 		return nil, fmt.Errorf("cannot connect to %q: write it as ws://host/ws or wss://host/ws", address)
 	}
 	t := &Tape{
-		options: newOptions(address, opts), ended: make(chan struct{}), done: make(chan struct{}),
+		options: newOptions(address, opts), given: ctx, ended: make(chan struct{}), done: make(chan struct{}),
 		inbox: make(chan func(), 16), kick: make(chan struct{}, 1),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
@@ -137,8 +139,14 @@ func (t *Tape) run() {
 	defer alarm.Stop()
 	t.step(t.dial)
 	for due := (time.Time{}); ; {
+		if t.ctx.Err() != nil { // what a handler cancels ends before the next message
+			t.step(func() { t.stop(1000, "") })
+		}
 		next, over := t.next()
 		if over {
+			t.cancel()
+			t.saves.Wait()
+			t.step(func() {})
 			return
 		}
 		if !next.Equal(due) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,8 +14,9 @@ import (
 )
 
 const (
-	maxFrame     = 64 << 20    // bytes of a frame: Kafka's values may be large
-	goodbye      = time.Second // that the gateway has to answer a close
+	maxFrame     = 64 << 20               // bytes of a frame: Kafka's values may be large
+	goodbye      = time.Second            // that the gateway has to answer a close
+	hurry        = 100 * time.Millisecond // that it has if the context of Connect is done
 	maxWait      = 24 * time.Hour
 	requestsSent = queued + 64 // calls, and the client's own requests
 )
@@ -74,8 +76,11 @@ func (t *Tape) connect(ctx context.Context, turn int) {
 			}
 		})
 	}
+	opening := *t.options.client
+	below := &below{next: opening.Transport}
+	opening.Transport = below
 	conn, answer, err := websocket.Dial(ctx, t.options.url, &websocket.DialOptions{
-		HTTPClient: t.options.client, Subprotocols: []string{"tapecast.v1"},
+		HTTPClient: &opening, Subprotocols: []string{"tapecast.v1"},
 	})
 	if err != nil {
 		after := retryAfter(answer)
@@ -88,7 +93,7 @@ func (t *Tape) connect(ctx context.Context, turn int) {
 	conn.SetReadLimit(maxFrame)
 	out := make(chan []byte, requestsSent)
 	t.others.Go(func() { write(ctx, conn, out) })
-	t.others.Go(func() { end(ctx, conn) })
+	t.others.Go(func() { t.end(ctx, conn, below) })
 	mine(func() { t.link.out = out })
 	for {
 		kind, b, err := conn.Read(context.Background()) // ends with the connection
@@ -137,12 +142,34 @@ func write(ctx context.Context, conn *websocket.Conn, out <-chan []byte) {
 	}
 }
 
-// end closes the connection once ctx is done. The gateway may not answer.
-func end(ctx context.Context, conn *websocket.Conn) {
+// end closes the connection once ctx is done. The gateway may not answer, for which Close would wait 5 s, and
+// CloseNow waits for Close. So what is below the connection is closed.
+func (t *Tape) end(ctx context.Context, conn *websocket.Conn, below *below) {
 	<-ctx.Done()
-	late := time.AfterFunc(goodbye, func() { _ = conn.CloseNow() })
+	late := time.AfterFunc(t.options.goodbye, func() { _ = below.body.Close() })
 	defer late.Stop()
+	stop := context.AfterFunc(t.given, func() { late.Reset(hurry) })
+	defer stop()
 	_ = conn.Close(websocket.StatusNormalClosure, "") // it may be closed already
+}
+
+// below opens a connection, and keeps what carries it: the library shows nobody.
+type below struct {
+	next http.RoundTripper // nil: the default
+	body io.Closer
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b *below) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := b.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	answer, err := next.RoundTrip(r)
+	if err == nil {
+		b.body = answer.Body
+	}
+	return answer, err
 }
 
 // closeOf returns the close code that ended the connection, 1006 if there was none.

@@ -26,9 +26,10 @@
 // Tape.run, takes all steps: frames, timers, what Load and the token returned. After each it calls the
 // handlers, in order, and then joins and leaves what was named. So a handler that is slow slows the reading
 // down, and nothing queues up behind it. Methods that an application calls lock mu themselves.
-// A connection has three goroutines (read, write, close). Each token and each Load has one while it runs.
-// All of them end with Close, which waits for them: at most a second for the gateway to answer the
-// close, and as long as the application's own functions take once their context is done.
+// A connection has three goroutines (read, write, close). Each token and each Load has one while it runs, and
+// so has the storage. All of them end with Close, which waits for them: at most a second for the gateway to
+// answer the close, and as long as the application's own functions take once their context is done. If the
+// context of Connect is done, the gateway gets a tenth of a second.
 // Whatever began on an earlier connection carries its turn, and is dropped when that has passed.
 //
 // # What bounds it

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
-
-const saveEvery = time.Second
 
 // answer is the answer about one room, or what a wildcard says of one of its rooms.
 type answer struct {
@@ -213,22 +210,3 @@ func (t *Tape) notice(method string, params json.RawMessage) error {
 }
 
 var notices map[string]func(t *Tape, params json.RawMessage) error
-
-// save stores where rooms stand.
-func (t *Tape) save() {
-	if t.options.storage == nil {
-		return
-	}
-	t.timers.stop(t.joins.saver)
-	t.joins.saver = nil
-	if err := t.joins.store.write(t.options.storage, &t.joins.members); err != nil {
-		t.fail(failure(0, "cannot store positions: %v", err), "")
-	}
-}
-
-func (t *Tape) saveSoon() {
-	if t.options.storage == nil || t.joins.saver != nil || t.link.state == Closed {
-		return
-	}
-	t.joins.saver = t.timers.add(t.options.now().Add(saveEvery), t.save)
-}

@@ -25,10 +25,11 @@ type options struct {
 	handlers []Handler
 
 	// What tests replace.
-	now    func() time.Time
-	random func() float64
-	manual bool                // no timer runs by itself
-	dials  func() (end func()) // called around each connection
+	now     func() time.Time
+	random  func() float64
+	goodbye time.Duration
+	manual  bool                // no timer runs by itself
+	dials   func() (end func()) // called around each connection
 }
 
 type roomOptions struct {
@@ -56,7 +57,7 @@ func WithToken(get func(context.Context) (string, error)) Option {
 // WithStorage keeps positions across runs of the program, of rooms without a snapshot.
 func WithStorage(s Storage) Option { return option(func(o *options) { o.storage = s }) }
 
-// WithHTTPClient has c open the connections. It must not have a Timeout, which would end them.
+// WithHTTPClient has c open the connections. Its Timeout bounds the opening, and nothing after it.
 func WithHTTPClient(c *http.Client) Option { return option(func(o *options) { o.client = c }) }
 
 // WithTLS sets the TLS configuration for wss. The default trusts the system's certificates.
@@ -77,7 +78,7 @@ func httpClient(cfg *tls.Config) *http.Client {
 func newOptions(url string, opts []Option) options {
 	o := options{
 		url: url, client: httpClient(nil), log: slog.Default(), now: time.Now, random: rand.Float64,
-		dials: func() func() { return func() {} },
+		goodbye: goodbye, dials: func() func() { return func() {} },
 	}
 	for _, opt := range opts {
 		opt.connect(&o)

@@ -7,13 +7,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
-// stored is how many rooms have their positions stored.
-const stored = 1000
+const (
+	stored    = 1000 // rooms that have their positions stored
+	saveEvery = time.Second
+)
 
-// Storage keeps the positions of one client across runs of the program. Save is called on the
-// goroutine of the handlers, once a second at most, and when the client ends.
+// Storage keeps the positions of one client across runs of the program. Save is called on a goroutine of
+// its own, once a second at most and never twice at a time, and when the client ends. It may be slow:
+// meanwhile the client goes on, and then saves what is newest. It may use the client, but not wait for it
+// as Close does, since the end of the client waits for it.
 type Storage interface {
 	Load() ([]byte, error) // nil if there is nothing
 	Save([]byte) error
@@ -49,8 +54,12 @@ func (f file) Save(b []byte) error {
 	return err
 }
 
-// store is what an earlier run left, and this one has not asked for yet.
-type store struct{ left ordered[Positions] }
+// store is what an earlier run left and this one has not asked for yet, and what is to be saved. Tape.mu protects it.
+type store struct {
+	left    ordered[Positions]
+	unsaved []byte // the newest; nil: it is saved, or being saved
+	saving  bool   // saveAll runs
+}
 
 // place is where one room stood.
 type place struct {
@@ -85,9 +94,9 @@ func (s *store) take(room string) (Positions, bool) {
 	return at, ok
 }
 
-// write stores where rooms stand. Those with a snapshot begin with it in each run, and those with
-// state of their own with that.
-func (s *store) write(to Storage, rooms *ordered[*Room]) error {
+// positions returns where rooms stand, as it is stored. Those with a snapshot begin with it in each run, and
+// those with state of their own with that.
+func (s *store) positions(rooms *ordered[*Room]) ([]byte, error) {
 	all := make([]place, 0, s.left.len()+rooms.len())
 	for room, at := range s.left.all() {
 		all = append(all, place{room, at})
@@ -97,9 +106,52 @@ func (s *store) write(to Storage, rooms *ordered[*Room]) error {
 			all = append(all, place{m.name, m.at})
 		}
 	}
-	b, err := json.Marshal(all[max(0, len(all)-stored):])
-	if err != nil {
-		return err
+	return json.Marshal(all[max(0, len(all)-stored):])
+}
+
+// save has the storage take where rooms stand. If it is still busy, it takes that after what it has.
+func (t *Tape) save() {
+	if t.options.storage == nil {
+		return
 	}
-	return to.Save(b)
+	j := &t.joins
+	t.timers.stop(j.saver)
+	j.saver = nil
+	b, err := j.store.positions(&j.members)
+	if err != nil {
+		t.fail(failure(0, "cannot store positions: %v", err), "")
+		return
+	}
+	if j.store.unsaved = b; !j.store.saving {
+		j.store.saving = true
+		t.running++
+		t.saves.Go(t.saveAll)
+	}
+}
+
+func (t *Tape) saveSoon() {
+	if t.options.storage == nil || t.joins.saver != nil || t.link.state == Closed {
+		return
+	}
+	t.joins.saver = t.timers.add(t.options.now().Add(saveEvery), t.save)
+}
+
+// saveAll saves until nothing newer is there. No lock is held while the storage works.
+func (t *Tape) saveAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &t.joins.store
+	for s.unsaved != nil {
+		b := s.unsaved
+		s.unsaved = nil
+		t.mu.Unlock()
+		err := t.options.storage.Save(b)
+		t.mu.Lock()
+		if err != nil {
+			t.fail(failure(0, "cannot store positions: %v", err), "")
+			t.kicked()
+		}
+	}
+	s.saving = false
+	t.running--
 }
