@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,21 @@ type tail struct {
 	printed   int
 	refused   map[string]bool // rooms that the gateway refuses for good
 	failed    error
+	unprinted atomic.Bool // a message came that could not be printed
+}
+
+// printed stores positions as long as all that came was printed. What was printed since then comes again.
+type printed struct {
+	client.Storage
+	unless *atomic.Bool
+}
+
+// Save implements client.Storage.
+func (p *printed) Save(positions []byte) error {
+	if p.unless.Load() {
+		return nil
+	}
+	return p.Storage.Save(positions)
 }
 
 func tailCommand(e *env) *cobra.Command {
@@ -37,7 +53,7 @@ as JSON on a line of its own. It reconnects and resumes whatever happens. What
 could not be had is told as a gap, and goes to standard error with all else.
 It ends when it is stopped, when the gateway refuses the user or every room for good
 (exit code 1), or after --count messages.
-With --positions it goes on where it was when it ended.
+With --positions it goes on behind the last message that it printed.
 Without --token it makes a token for each connection, as the token command does.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, rooms []string) error {
@@ -72,7 +88,8 @@ func (w *tail) run(c *cobra.Command) error {
 		}),
 	}
 	if w.positions != "" {
-		opts = append(opts, client.WithStorage(client.FileStorage(w.positions)))
+		file := client.FileStorage(w.positions)
+		opts = append(opts, client.WithStorage(&printed{Storage: file, unless: &w.unprinted}))
 	}
 	tape, err := client.Connect(ctx, w.url, opts...)
 	if err != nil {
@@ -112,6 +129,7 @@ func (w *tail) message(m client.Message) {
 	}
 	if _, err := fmt.Fprintf(w.e.stdout, "%s\n", b); err != nil {
 		w.failed = fmt.Errorf("cannot print: %w", err)
+		w.unprinted.Store(true)
 		w.end()
 		return
 	}

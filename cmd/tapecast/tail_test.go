@@ -13,6 +13,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"tapecast/server/client"
 )
 
 // asking is a request of a client that tails.
@@ -110,6 +112,65 @@ func TestTail(t *testing.T) {
 	p.says(&p.stdout, `{"room":"a","key":"k","pos":"0:10","prev":"0:9","data":10}`+"\n")
 	p.signals <- syscall.SIGINT
 	p.ends(0)
+}
+
+// TestTailPositions: what it stores is the position of the last message that it printed, whatever came after it.
+func TestTailPositions(t *testing.T) {
+	const count, many = 3, 200
+	url := tailed(t, func(say func(string, ...any), _ net.Conn, r asking) {
+		at := 0
+		if since := r.Params.Since["a"]; since != nil {
+			at = int(since["0"].(float64))
+		}
+		say(`{"jsonrpc":"2.0","id":%d,"result":{"rooms":[{"room":"a","status":"joined","chain":true,`+
+			`"positions":{"epoch":"e","0":%d}}]}}`, r.ID, at)
+		for n := at + 1; n <= at+many; n++ {
+			say(`{"room":"a","pos":"0:%d","prev":"0:%d","data":%d}`, n, n-1, n)
+		}
+	})
+	args := []string{"tail", "--url", url, "--token", "t0ken", "--positions", filepath.Join(t.TempDir(), "positions"),
+		"--count", fmt.Sprint(count), "a"}
+	for run := range 5 {
+		p := begin(t, nil, args...)
+		p.ends(0)
+		var want strings.Builder
+		for n := run*count + 1; n <= (run+1)*count; n++ {
+			fmt.Fprintf(&want, `{"room":"a","pos":"0:%d","prev":"0:%d","data":%d}`+"\n", n, n-1, n)
+		}
+		if got := p.stdout.String(); got != want.String() {
+			t.Fatalf("run %d prints %s, not %s", run, got, want.String())
+		}
+	}
+}
+
+// TestTailCannotPrint: a message that could not be printed is not stored as one that was.
+func TestTailCannotPrint(t *testing.T) {
+	w := tail{e: &env{stdout: full{}}, end: func() {}}
+	kept := &kept{}
+	s := &printed{Storage: kept, unless: &w.unprinted}
+	for n := range 2 {
+		if err := s.Save([]byte(fmt.Sprint(n))); err != nil {
+			t.Error(err)
+		}
+		w.message(client.Message{Room: "a", Data: json.RawMessage("1")})
+	}
+	if string(kept.b) != "0" || w.failed == nil {
+		t.Errorf("it stores %s, %v", kept.b, w.failed)
+	}
+}
+
+// full is a disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+type kept struct{ b []byte }
+
+func (k *kept) Load() ([]byte, error) { return k.b, nil }
+
+func (k *kept) Save(b []byte) error {
+	k.b = b
+	return nil
 }
 
 func TestTailEnds(t *testing.T) {
