@@ -3,6 +3,7 @@ package netpoll
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -42,6 +43,9 @@ const userTimeout = 90 * time.Second
 
 // backoff is the pause after an accept that failed, mostly because descriptors or memory ran out.
 const backoff = 50 * time.Millisecond
+
+// errLost is of a connection that was accepted with the last descriptor: nbio takes a second one.
+var errLost = fmt.Errorf("there is none for the poller: %w", unix.EMFILE)
 
 func listen(e *Engine) (*acceptor, error) {
 	cfg := &e.cfg
@@ -100,6 +104,8 @@ func (a *acceptor) Accept() (net.Conn, error) {
 	if a.last.owner != nil { // nbio could not take it: the descriptors have run out
 		cfg.Lost(a.last.owner)
 		a.last = accepted{}
+		cfg.Failed(errLost)
+		time.Sleep(backoff)
 	}
 	turns := &a.engine.accepts
 	for {

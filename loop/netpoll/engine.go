@@ -36,7 +36,7 @@ type Config struct {
 	// Opened is called next, when the Socket has its descriptor, before anything is read. If no
 	// poller could take the socket, Lost is called instead.
 	Opened, Lost func(owner any)
-	// Failed is called when an accept failed. The next one follows after a pause.
+	// Failed is called when an accept failed, and after Lost. The next one follows after a pause.
 	Failed func(error)
 	// Readable is called on a poller's goroutine when there is input, or the peer is gone. buf is
 	// the poller's buffer, to read into. The next event is reported after the owner has called
