@@ -49,6 +49,9 @@ func client() *http.Client {
 func (s *Source) fetch(ctx context.Context) (got result) {
 	set, err := s.breaker.Execute(func() (f fetched, err error) {
 		s.fetches.Add(1)
+		s.mu.Lock()
+		s.since = time.Now()
+		s.mu.Unlock()
 		if f.keys, f.unused, err = Fetch(ctx, s.cfg.Client, s.cfg.URL); err != nil && ctx.Err() == nil {
 			s.failed.Add(1)
 			s.cfg.Log.Warn("the issuer's keys cannot be fetched: those that are known stay",
@@ -61,6 +64,7 @@ func (s *Source) fetch(ctx context.Context) (got result) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.since = time.Time{}
 	switch {
 	case err == nil:
 		s.why, s.took = nil, time.Now()

@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,6 +28,9 @@ const (
 	refuseFor = 30 * time.Second
 	// maxRefused is how many such kids are remembered. Over it the oldest is forgotten.
 	maxRefused = 1024
+	// lateAfter is how long a fetch may be under way before health tells of it. When it fails at last,
+	// clients have waited for nearly MaxWait.
+	lateAfter = 1500 * time.Millisecond
 	// retry is when a fetch that failed is tried again.
 	retry = 5 * time.Second
 	// failures in a row open the breaker, which stays open for openFor.
@@ -64,9 +68,13 @@ type Source struct {
 	order   []string             // kids of refused, oldest first
 	why     error                // of the last fetch; nil: it succeeded
 	took    time.Time            // when the last fetch that succeeded ended
+	since   time.Time            // when the fetch began that is under way; zero: none is
 
 	fetches, failed, full atomic.Uint64
 }
+
+// errLate is of a fetch that is under way.
+var errLate = fmt.Errorf("it has not answered within %s", lateAfter)
 
 type waiter struct {
 	until time.Time
@@ -166,15 +174,19 @@ type Stats struct {
 	Bytes           int       // of them
 	Took            time.Time // when the last fetch that succeeded ended; zero: none has
 	Breaker         string    // closed, half-open or open
-	Why             error     // why the last fetch failed; nil: it succeeded
+	Why             error     // why the last fetch failed, or errLate; nil: it succeeded
 }
 
 // Stats returns the figures of this moment.
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	why := s.why
+	if why == nil && !s.since.IsZero() && time.Since(s.since) >= lateAfter {
+		why = errLate
+	}
 	return Stats{Fetches: s.fetches.Load(), Failed: s.failed.Load(), Full: s.full.Load(), Waiting: s.count,
-		Bytes: s.bytes, Took: s.took, Breaker: s.breaker.State().String(), Why: s.why}
+		Bytes: s.bytes, Took: s.took, Breaker: s.breaker.State().String(), Why: why}
 }
 
 // answer tells waiters how it went.

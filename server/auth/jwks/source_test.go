@@ -264,6 +264,26 @@ func TestSourceAway(t *testing.T) {
 	})
 }
 
+// TestSourceLate: a fetch that takes long is told before it fails.
+func TestSourceLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := begin(t, "a")
+		<-r.First()
+		testwait.Pass(2 * between)
+		r.i.takes.Store(int64(3 * time.Second))
+		answer := r.await(t)
+		if testwait.Pass(lateAfter - time.Millisecond); r.Stats().Why != nil {
+			t.Errorf("too early: %v", r.Stats().Why)
+		}
+		if testwait.Pass(2 * time.Millisecond); r.Stats().Why != errLate {
+			t.Errorf("not told: %v", r.Stats().Why)
+		}
+		if err := <-answer; err != nil || r.Stats().Why != nil {
+			t.Errorf("%v, %v", err, r.Stats().Why)
+		}
+	})
+}
+
 // TestSourceBounds: how many tokens wait, of how many bytes, and how many kids are remembered.
 func TestSourceBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
