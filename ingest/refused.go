@@ -145,6 +145,7 @@ type deadLetters struct {
 
 	why   atomic.Value // string, set by the watcher: why letters cannot be stored; "": they can
 	asked bool         // the watcher's: it has asked brokers once that make topics on demand
+	yield bool         // the watcher's: the breaker was half-open at its last look too
 }
 
 func (d *deadLetters) send(b route.Bad, topic string, m *route.Record) {

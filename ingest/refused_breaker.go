@@ -81,13 +81,16 @@ func (d *deadLetters) keepSpare(m *kafka.Message) {
 // spareSent is the Opaque of a spare. It is counted neither as sent nor as lost: as a letter it was.
 type spareSent func(error)
 
-// trySpare sends the spare if the breaker waits for a try. It returns false if the breaker is closed.
+// trySpare sends the spare if the breaker waits for a try, at the second look: until then a letter that is not
+// stored yet may come, which would be lost beside the spare. It returns false if the breaker is closed.
 func (d *deadLetters) trySpare() bool {
 	state, s := d.breaker.State(), d.spare.Load()
+	waited := d.yield
+	d.yield = state == gobreaker.StateHalfOpen
 	if state == gobreaker.StateClosed {
 		return false
 	}
-	if state == gobreaker.StateOpen || s == nil || d.missing() != "" {
+	if state == gobreaker.StateOpen || !waited || s == nil || d.missing() != "" {
 		return true
 	}
 	if done, err := d.breaker.Allow(); err == nil {
