@@ -84,21 +84,32 @@ func (s *Server) connectionHandler() *registry.Service {
 // background is a part of a service that runs from its start to its stop. The zero value does not run.
 type background struct {
 	cancel context.CancelFunc
-	ended  sync.WaitGroup
+	ended  chan struct{}
 }
 
 func (b *background) start(run func(context.Context)) {
 	var ctx context.Context
 	ctx, b.cancel = context.WithCancel(context.Background())
-	b.ended.Go(func() { run(ctx) })
+	ended := make(chan struct{})
+	b.ended = ended
+	go func() {
+		defer close(ended)
+		run(ctx)
+	}()
 }
 
-func (b *background) stop(context.Context) error {
-	if b.cancel != nil {
-		b.cancel()
+// stop ends it, and waits for its end until the context ends.
+func (b *background) stop(ctx context.Context) error {
+	if b.cancel == nil {
+		return nil
 	}
-	b.ended.Wait()
-	return nil
+	b.cancel()
+	select {
+	case <-b.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // lately reports whether something that is counted has happened in the last ten seconds.
