@@ -108,6 +108,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.handler = session.New(cfg, s.catalog, s.auth, s.limit, s.security, log)
+	if s.tiers != nil {
+		s.handler.AwaitTiers(s.tiers.Read)
+	}
 	if cfg.Admin.Direct {
 		s.direct.init(s)
 	}

@@ -16,8 +16,8 @@ import (
 // tierList is the name of the service.
 const tierList = "TierList"
 
-// tierRows follows the topic of limits.tiers_topic. Until it was read the node is not ready. When it cannot
-// be read later, the rows stay.
+// tierRows follows the topic of limits.tiers_topic. Until it was read the node is not ready, and lets no
+// client in. When it cannot be read later, the rows stay.
 func (s *Server) tierRows() *registry.Service {
 	var rounds background
 	return &registry.Service{
@@ -41,7 +41,7 @@ func (s *Server) tierRows() *registry.Service {
 		Health: s.tierHealth,
 		Ready: func() (bool, string) {
 			_, detail := s.tierHealth()
-			return s.tiers.Stats().Read, detail
+			return s.tiers.Read(), detail
 		},
 		Figure: func() (string, int64) { return "rows", int64(s.tiers.Stats().Rows) },
 	}

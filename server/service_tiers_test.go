@@ -29,6 +29,10 @@ func TestTierHealth(t *testing.T) {
 		t.Errorf("readyz says %d", code)
 	}
 
+	if _, err := tryConnect(t, s, ""); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("a client that comes before the rows: %v", err)
+	}
+
 	s = startServer(t, withTierTopic)
 	p, err := ingest.NewPublisher(s.brokers, nil)
 	if err != nil {

@@ -51,15 +51,16 @@ type Handler struct {
 
 	again again // connections whose tokens must be looked at again
 
-	accepting atomic.Bool
-	authTime  Timing                    // to check one token
-	joinTime  Timing                    // from the token to auto_subscribed
-	calls     [opPing + 1]atomic.Uint64 // requests by method
-	faults    atomic.Uint64             // requests answered with an error
-	forbidden [rights.Verdicts]atomic.Uint64
-	withdrawn atomic.Uint64 // rooms that connections were made to leave
-	unruled   atomic.Uint64 // connections that were closed because rules were replaced
-	services  atomic.Uint64 // times that one was authenticated
+	accepting  atomic.Bool
+	tiersKnown func() bool               // nil: they are
+	authTime   Timing                    // to check one token
+	joinTime   Timing                    // from the token to auto_subscribed
+	calls      [opPing + 1]atomic.Uint64 // requests by method
+	faults     atomic.Uint64             // requests answered with an error
+	forbidden  [rights.Verdicts]atomic.Uint64
+	withdrawn  atomic.Uint64 // rooms that connections were made to leave
+	unruled    atomic.Uint64 // connections that were closed because rules were replaced
+	services   atomic.Uint64 // times that one was authenticated
 }
 
 // New returns a Handler of the configuration. It accepts no handshakes yet.
@@ -119,6 +120,9 @@ func (h *Handler) Timings() []Timing { return []Timing{h.authTime, h.joinTime} }
 func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
 	if !h.accepting.Load() {
 		return unavailable("the server is stopping", 5)
+	}
+	if h.tiersKnown != nil && !h.tiersKnown() {
+		return unavailable("the node is not ready, since limits.tiers_topic was not read yet", 5)
 	}
 	if r.Token != "" {
 		if wait := h.wornOut(c); wait > 0 {

@@ -10,6 +10,10 @@ import (
 	"tapecast/server/limits"
 )
 
+// AwaitTiers makes all handshakes wait until the tiers of accounts are known: a connection keeps the tier that
+// its token had when it came. It is called before Accept.
+func (h *Handler) AwaitTiers(known func() bool) { h.tiersKnown = known }
+
 // takeUser counts a connection for its user, and returns the account's tier. ok is false if the user has
 // as many connections as it may.
 func (h *Handler) takeUser(id auth.Identity) (tier limits.Tier, ok bool) {

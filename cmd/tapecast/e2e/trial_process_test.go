@@ -129,9 +129,7 @@ func (x *trial) again() {
 	x.node.ready()
 }
 
-// knock connects, and says how that went.
-func knock(g *gateway) string { return knockFor(g, 2*time.Second) }
-
+// knockFor connects, and says how that went.
 func knockFor(g *gateway, within time.Duration) string {
 	c, err := tryDial(g.t, g, dialing{within: within})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -26,11 +27,13 @@ type List struct {
 	set     func(*config.Limits) error
 	log     *slog.Logger
 	changed chan struct{}
+	whole   atomic.Bool // the topic was read whole once
 
 	mu    sync.Mutex
-	base  *config.Config // what the topic does not set; it never changes once here
-	now   *table         // nil: the topic was not read yet
-	next  *table         // what is being read from the beginning; nil: nothing is
+	base  *config.Config  // what the topic does not set; it never changes once here
+	had   map[string]bool // names that the Limiter has a number for, since it took rows of them
+	now   *table          // nil: the topic was not read yet
+	next  *table          // what is being read from the beginning; nil: nothing is
 	stats Stats
 	again time.Time // when the topic may be read again since it had too many keys
 
@@ -58,8 +61,11 @@ type row struct {
 // NewList returns a List that was not read yet. set takes the limits of a configuration with the rows of
 // the topic in its tiers. After an error nothing has changed.
 func NewList(base *config.Config, set func(*config.Limits) error, log *slog.Logger) *List {
-	return &List{base: base, set: set, log: log, changed: make(chan struct{}, 1)}
+	return &List{base: base, set: set, log: log, changed: make(chan struct{}, 1), had: map[string]bool{}}
 }
+
+// Read reports whether the topic was read whole once. A nil List has nothing to read.
+func (l *List) Read() bool { return l == nil || l.whole.Load() }
 
 // Changed receives a value after rows have changed.
 func (l *List) Changed() <-chan struct{} { return l.changed }
@@ -82,14 +88,17 @@ func (l *List) SetLimits(fresh *config.Limits) error {
 	if l.now != nil {
 		rows = l.now.rows
 	}
-	if l.set(l.with(rows)) != nil {
-		if err := l.set(l.with(nil)); err != nil {
-			l.base = was
-			return err
-		}
+	if err := l.set(l.with(rows)); err != nil {
+		l.base = was
+		return err
 	}
 	for name, r := range rows {
 		l.readAgain(name, r)
+	}
+	if l.next != nil {
+		for name, r := range l.next.rows {
+			l.readAgain(name, r)
+		}
 	}
 	if rows != nil {
 		l.takeLocked()
@@ -132,17 +141,34 @@ func (l *List) with(rows map[string]*row) *config.Limits {
 	return &all
 }
 
+// known returns the rows whose names the Limiter has had before, and takes in any case.
+func (l *List) known(all map[string]*row) map[string]*row {
+	known := map[string]*row{}
+	for name, r := range all {
+		if r.value != nil && l.had[name] {
+			known[name] = r
+		}
+	}
+	return known
+}
+
 // takeLocked gives all rows to the Limiter. Where that has too many names, those that are left over
-// count as bad.
+// count as bad. Rows that it has stay there meanwhile.
 func (l *List) takeLocked() {
 	defer l.touch()
 	if l.set(l.with(l.now.rows)) == nil {
+		for name, r := range l.now.rows {
+			if r.value != nil {
+				l.had[name] = true
+			}
+		}
 		return
 	}
-	fits := map[string]*row{}
+	fits := l.known(l.now.rows)
+	l.set(l.with(fits)) // cannot fail: no name is new
 	for _, name := range slices.Sorted(maps.Keys(l.now.rows)) {
 		r := l.now.rows[name]
-		if r.value == nil {
+		if r.value == nil || fits[name] != nil {
 			continue
 		}
 		fits[name] = r
@@ -151,7 +177,9 @@ func (l *List) takeLocked() {
 			r.value, r.bad = nil, err
 			l.stats.BadRecords++
 			l.say(r, name)
+			continue
 		}
+		l.had[name] = true
 	}
 }
 
@@ -259,8 +287,14 @@ func (l *List) Whole() {
 		return
 	}
 	maps.DeleteFunc(l.next.rows, func(_ string, r *row) bool { return r.gone })
+	for name, r := range l.next.rows {
+		if r.value == nil && l.now != nil && l.now.rows[name] != nil { // the good record that it has replaced is gone
+			r.value, r.tier = l.now.rows[name].value, l.now.rows[name].tier
+		}
+	}
 	l.now, l.next = l.next, nil
 	l.takeLocked()
+	l.whole.Store(true)
 }
 
 // againAfter is the least time between two readings of a topic that had too many keys.
@@ -276,42 +310,4 @@ func (l *List) Again() bool {
 	}
 	l.again = time.Now()
 	return true
-}
-
-// Stats are the figures of a List.
-type Stats struct {
-	Read    bool   // the topic was read whole once
-	Rows    int    // that hold
-	Bad     int    // keys whose newest record does not hold
-	BadText string // one of them, with its reason; "": there is none
-	Lost    int    // records that do not hold since there are too many keys
-
-	Records, BadRecords uint64 // that were read, also those read again
-}
-
-// Stats returns the figures. A nil List has none.
-func (l *List) Stats() Stats {
-	if l == nil {
-		return Stats{}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.stats
-	if l.now == nil {
-		return s
-	}
-	s.Read, s.Lost = true, l.now.lost
-	for _, name := range slices.Sorted(maps.Keys(l.now.rows)) {
-		r := l.now.rows[name]
-		if r.value != nil {
-			s.Rows++
-		}
-		if r.bad == nil {
-			continue
-		}
-		if s.Bad++; s.BadText == "" {
-			s.BadText = fmt.Sprintf("key %q, partition %d, offset %d: %v", name, r.part, r.at, r.bad)
-		}
-	}
-	return s
 }
