@@ -155,27 +155,6 @@ func small(m *member.Member) bool {
 	return !ok || len(v.conns) <= smallRoom
 }
 
-// rank is the order in which the rooms of a connection are sent if few bytes may be.
-type rank uint8
-
-const (
-	rankPrivate rank = iota
-	rankSmall
-	rankLarge
-)
-
-// rank returns the rank of a member's room. Without a meter all private rooms are small ones: what does
-// not go now goes a moment later.
-func (c *Conn) rank(m *member.Member) rank {
-	switch {
-	case c.is(fMetered) && m.Room().Class().Private():
-		return rankPrivate
-	case small(m):
-		return rankSmall
-	}
-	return rankLarge
-}
-
 // queue holds connections to visit, each once.
 type queue struct {
 	flag  flags

@@ -3,6 +3,8 @@ package loop
 import (
 	"math"
 	"time"
+
+	"tapecast/loop/member"
 )
 
 const (
@@ -27,14 +29,8 @@ type meter struct {
 	paid  time.Duration // when everything that was sent so far is paid for, by Engine.now
 	until tick          // when rooms are looked at again; 0: they are
 	told  time.Duration // when Config.Metered was called last; 0: never
-	turns int           // visits so far
-}
 
-// turn returns where the next visit begins. The loop's own count would not do: beside other connections it
-// might always be even, and few visits are allowed that could make up for it.
-func (m *meter) turn() int {
-	m.turns++
-	return m.turns
+	next [ranks]int // by rank: the index of the member that the next visit begins with
 }
 
 // left returns how many bytes may be sent now.
@@ -58,6 +54,50 @@ func (m *meter) tired(now time.Duration) (until tick, tired bool) {
 		return 0, false
 	}
 	return tick((due + tickLen - 1) / tickLen), true
+}
+
+// rank is the order in which rooms of a connection with a meter are sent.
+type rank uint8
+
+const (
+	rankPrivate rank = iota
+	rankSmall
+	rankLarge
+	ranks
+)
+
+func rankOf(m *member.Member) rank {
+	switch {
+	case m.Room().Class().Private():
+		return rankPrivate
+	case small(m):
+		return rankSmall
+	}
+	return rankLarge
+}
+
+// gatherMetered is gather for a connection with a meter: rank by rank. A visit may be one frame, and many
+// visits may pass until all is sent that some room has. So rooms of a rank take turns: the next visit begins
+// after the last member that this one gathered from.
+func (s *sender) gatherMetered(c *Conn, m *meter) {
+	n := len(c.members)
+	for r := range ranks {
+		first := m.next[r]
+		for i := range n {
+			k := (first + i) % n
+			if member := &c.members[k]; member.Level() || rankOf(member) != r {
+				continue
+			}
+			had := len(s.runs)
+			goesOn := s.gatherMember(c, k)
+			if len(s.runs) > had {
+				m.next[r] = k + 1
+			}
+			if !goesOn {
+				return
+			}
+		}
+	}
 }
 
 // measure takes how many bytes a second the connection may be sent, which may have changed. What it was

@@ -2,14 +2,14 @@ package loop
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"tapecast/rooms"
+	"tapecast/rooms/testwait"
 )
 
 // TestMeter: over any time a connection may be sent its rate, and a second's worth at once.
@@ -63,6 +63,7 @@ func metered(t *testing.T, rate int64, classes ...*rooms.Class) (w *world, now, 
 	w = newWorld(t, Config{
 		BytesPerSecond: func(*Conn) int64 { return now.Load() },
 		Metered:        func(*Conn) { waits.Add(1) },
+		PingEvery:      time.Hour, // what comes is of rooms
 	}, classes...)
 	return w, now, waits
 }
@@ -127,47 +128,90 @@ func TestMetered(t *testing.T) {
 }
 
 // TestMeteredLags: a member that lags because of the limit is treated as its class says: conflated, told
-// of a gap, or closed.
+// of a gap, or closed. It gets or is told of each message.
 func TestMeteredLags(t *testing.T) {
-	const frames = 1000
+	const rate, frames = 16 << 10, 1000
 	pad := strings.Repeat("x", 9000)
-	f := func(room string, class rooms.Class, end func(op ws.OpCode, text string) bool) {
+	f := func(room string, class rooms.Class) {
 		t.Helper()
 		class.RetainAge, class.RetainBytes, class.ConflateBytes = time.Minute, 128<<10, 32<<10
-		w, now, waits := metered(t, 16<<10, &class)
-		c := w.talk(room)
+		w, now, waits := metered(t, rate, &class)
+		c, begun := w.talk(room), time.Now()
 		c.write(1, "auth")
 		c.ask("here", "here")
 		for i := range frames {
 			w.publishKey("k", fmt.Sprintf(`{"i":%d,"pad":%q}`, i, pad), room)
 		}
-		w.settle()
-		w.await(func() bool { return waits.Load() > 0 })
+		w.await(func() bool { return waits.Load() > 0 && w.tailOf(room) > frames/2 })
 		now.Store(1 << 40)
 		w.engine.Measure(time.Minute)
-		n, ended := 0, false
-		for !ended {
-			op, text := c.read()
-			ended = end(op, text)
-			n++
+		most := int((1+time.Since(begun).Seconds())*rate/9000) + 1
+		n := c.lags(t, room, frames)
+		if n > most+1 { // of a conflated room the last one comes beyond the limit
+			t.Errorf("%s: %d messages came beyond the limit, at most %d may", room, n, most)
 		}
-		if n >= frames {
-			t.Errorf("%s: %d messages came of %d", room, n, frames)
+		over := func() int { return int(w.engine.Stats().Conflated) }
+		if class.Conflate && !testwait.Holds(testwait.Patience, func() bool { return over() == frames-n }) {
+			t.Errorf("%s: %d messages came of %d, and %d are counted as superseded", room, n, frames, over())
 		}
 	}
-	last := fmt.Sprintf(`"data":{"i":%d,`, frames-1)
-	f("last", rooms.Class{Name: "market", Conflate: true, Snapshot: true}, func(_ ws.OpCode, text string) bool {
-		return strings.Contains(text, last)
-	})
-	gap := false
-	f("all", rooms.Class{Name: "stream"}, func(_ ws.OpCode, text string) bool {
-		gap = gap || strings.Contains(text, `"method":"gap"`)
-		return gap && strings.Contains(text, last)
-	})
-	private := rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose}
-	f("own:me", private, func(op ws.OpCode, text string) bool {
-		return op == 8 && text == "\x10\x70own:me"
-	})
+	f("last", rooms.Class{Name: "market", Conflate: true, Snapshot: true})
+	f("all", rooms.Class{Name: "stream"})
+	f("own:me", rooms.Class{Name: "private", Owner: "{sub}", Lag: rooms.LagClose})
+}
+
+// tailOf returns the number of the oldest frame that the room keeps. If nobody is in the room, it is the
+// largest one that there is.
+func (w *world) tailOf(room string) uint64 {
+	var tail atomic.Uint64
+	tail.Store(math.MaxUint64)
+	w.engine.Each(func(c *Conn) {
+		if k := c.find(room); k >= 0 {
+			tail.Store(c.members[k].Room().Tail())
+		}
+	}, testwait.Patience)
+	return tail.Load()
+}
+
+// lags reads until the client has or was told of that many messages, or is closed. It returns how many came
+// before the first gap.
+func (c *client) lags(t *testing.T, room string, frames int) (n int) {
+	t.Helper()
+	next, gap := 0, false
+	for next < frames {
+		op, text := c.read()
+		_, data, _ := strings.Cut(text, `"data":{`)
+		_, to, _ := strings.Cut(text, `"to":{"epoch":"e1",`)
+		var i int
+		switch {
+		case op == 8:
+			if room != "own:me" || text != "\x10\x70own:me" {
+				t.Errorf("%s: closed with %q", room, text)
+			}
+			return n
+		case scan(data, `"i":%d`, &i):
+			if i != next && (room != "last" || i < next) {
+				t.Fatalf("%s: message %d came after %d, and no gap", room, i, next-1)
+			}
+			if next = i + 1; !gap {
+				n++
+			}
+		case scan(to, `"0":%d`, &i) && room == "all" && i >= next:
+			gap, next = true, i+1
+		case room == "last" && strings.HasPrefix(text, `{"jsonrpc":"2.0","method":"conflated"`):
+		default:
+			t.Fatalf("%s: after message %d came %.100s", room, next-1, text)
+		}
+	}
+	if room == "own:me" || room == "all" && !gap {
+		t.Errorf("%s: it did not lag", room)
+	}
+	return n
+}
+
+func scan(text, format string, into *int) bool {
+	n, _ := fmt.Sscanf(text, format, into)
+	return n == 1
 }
 
 // TestMeteredTurns: beyond the limit no room of a connection keeps another from being sent. A private room

@@ -224,28 +224,29 @@ func (s *sender) block(c *Conn) {
 
 // gather cuts from the tapes what the connection's members lack. It starts at another member each
 // time, so that a busy room does not starve a quiet one. If few bytes may be sent, small rooms come
-// first, and private ones before them if the connection has a meter.
+// first. With a meter, see gatherMetered.
 func (s *sender) gather(c *Conn, most int) {
 	s.left = most
-	s.visits++
-	begin, n := s.visits, len(c.members)
 	if c.is(fMetered) {
-		begin = c.extras.meter.turn()
+		s.gatherMetered(c, c.extras.meter)
+		return
 	}
-	if most >= maxVisit {
-		for i := range n {
-			if !s.gatherMember(c, (begin+i)%n) {
+	s.visits++
+	n, first := len(c.members), most < maxVisit
+	if first {
+		for k := range n {
+			if small(&c.members[k]) && !s.gatherMember(c, k) {
 				return
 			}
 		}
-		return
 	}
-	for r := rankPrivate; r <= rankLarge; r++ {
-		for i := range n {
-			k := (begin + i) % n
-			if c.rank(&c.members[k]) == r && !s.gatherMember(c, k) {
-				return
-			}
+	for i := range n {
+		k := (s.visits + i) % n
+		if first && small(&c.members[k]) {
+			continue
+		}
+		if !s.gatherMember(c, k) {
+			return
 		}
 	}
 }
