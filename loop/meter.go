@@ -77,12 +77,12 @@ func rankOf(m *member.Member) rank {
 }
 
 // gatherMetered is gather for a connection with a meter: rank by rank. A visit may be one frame, and many
-// visits may pass until all is sent that some room has. So rooms of a rank take turns: the next visit begins
-// after the last member that this one gathered from.
+// visits may pass until all is sent that some room has. So rooms of a rank take turns to be the first: the
+// next visit begins after the first member that this one gathered from.
 func (s *sender) gatherMetered(c *Conn, m *meter) {
 	n := len(c.members)
 	for r := range ranks {
-		first := m.next[r]
+		first, served := m.next[r], false
 		for i := range n {
 			k := (first + i) % n
 			if member := &c.members[k]; member.Level() || rankOf(member) != r {
@@ -90,8 +90,8 @@ func (s *sender) gatherMetered(c *Conn, m *meter) {
 			}
 			had := len(s.runs)
 			goesOn := s.gatherMember(c, k)
-			if len(s.runs) > had {
-				m.next[r] = k + 1
+			if len(s.runs) > had && !served {
+				served, m.next[r] = true, k+1
 			}
 			if !goesOn {
 				return

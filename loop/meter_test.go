@@ -247,3 +247,34 @@ func TestMeteredTurns(t *testing.T) {
 	now.Store(0)
 	w.engine.Measure(time.Minute)
 }
+
+// TestMeteredNeighbours: two busy rooms get the same share, wherever they are among many quiet ones.
+func TestMeteredNeighbours(t *testing.T) {
+	const frames, some = 200, 60
+	w, now, waits := metered(t, 256<<10)
+	c := w.talk()
+	c.write(1, "auth")
+	c.ask("join wild:0", "join ")
+	c.ask("join wild:1", "join ") // next to the other
+	var quiet []string
+	for i := range 60 {
+		quiet = append(quiet, fmt.Sprint("wild:", i+2))
+	}
+	c.ask("join "+strings.Join(quiet, ","), "join ")
+	pad := strings.Repeat("x", 9000)
+	for range frames {
+		w.publish(`"`+pad+`"`, "wild:0", "wild:1")
+	}
+	w.await(func() bool { return waits.Load() > 0 })
+	came := map[string]int{}
+	for range some {
+		_, text := c.read()
+		room, _, _ := strings.Cut(strings.TrimPrefix(text, `{"room":"`), `"`)
+		came[room]++
+	}
+	if a, b := came["wild:0"], came["wild:1"]; min(a, b) < some/4 {
+		t.Errorf("%d messages came of one room, and %d of the other", a, b)
+	}
+	now.Store(0)
+	w.engine.Measure(time.Minute)
+}
