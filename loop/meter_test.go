@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"tapecast/rooms"
 	"tapecast/rooms/testwait"
 )
@@ -277,4 +279,36 @@ func TestMeteredNeighbours(t *testing.T) {
 	}
 	now.Store(0)
 	w.engine.Measure(time.Minute)
+}
+
+// TestMeteredPings: a connection whose rooms wait for long, because of one long message, is pinged and
+// answered meanwhile.
+func TestMeteredPings(t *testing.T) {
+	var now atomic.Int64
+	now.Store(1 << 10)
+	w := newWorld(t, Config{BytesPerSecond: func(*Conn) int64 { return now.Load() }, PingEvery: tickLen})
+	c := w.talk("all")
+	c.write(1, "auth")
+	c.ask("here", "here")
+	w.publish(`"`+strings.Repeat("x", 1<<20)+`"`, "all") // is paid for after 17 minutes
+	w.publish("1", "all")
+	long := false
+	for pings := 0; pings < 3; {
+		op, text := c.read()
+		if long = long || len(text) > 1<<20; op == ws.OpPing && long {
+			pings++
+		}
+		if strings.HasSuffix(text, `"data":1}`) {
+			t.Fatal("the next message did not wait")
+		}
+	}
+	c.write(1, "still here")
+	for text := ""; text != "still here"; {
+		_, text = c.read()
+	}
+	now.Store(0)
+	w.engine.Measure(testwait.Patience)
+	for text := ""; !strings.HasSuffix(text, `"data":1}`); {
+		_, text = c.read()
+	}
 }
