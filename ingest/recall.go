@@ -21,8 +21,9 @@ const (
 	// crowdedFor is how long a member that is sent nothing may hold memory that others need.
 	crowdedFor = 250 * time.Millisecond
 	// heldFor is how long a member may hold it that is sent something. One that is sent a frame now and then,
-	// as its client reads or its limit allows, would hold it for hours.
-	heldFor = 30 * time.Second
+	// as its client reads or its limit allows, would hold it for hours. Those that wait for it do so for
+	// recallFor.
+	heldFor = 2 * recallFor / 3
 	// recallRetry is the retryAfter of a request that was refused for passing trouble.
 	recallRetry = time.Second
 	// recordSize is the memory of a kept record besides its bytes.

@@ -35,6 +35,9 @@ func TestTakeBackFromSlow(t *testing.T) {
 		t.Fatal("a member that is sent nothing keeps its frames")
 	}
 
+	if heldFor+crowdedFor > recallFor {
+		t.Errorf("a request that waits is refused after %v, before frames are given back", recallFor)
+	}
 	at = begin()
 	for n, step := 1, crowdedFor; step < heldFor; n, step = n+1, step+crowdedFor {
 		past.Sent(n)

@@ -35,8 +35,8 @@ type Recall struct {
 	Names func([]string, error)
 	Most  int
 	// TakeBack is called, on any goroutine, when others need the memory of a Past whose asker has
-	// been sent nothing for a while. The asker then releases the Past, and asks again once its
-	// socket accepts bytes. TakeBack must not block. If it is nil, nothing is taken back.
+	// been sent nothing for a while, or little for long. The asker then releases the Past, and asks
+	// again once its socket accepts bytes. TakeBack must not block. If it is nil, nothing is taken back.
 	TakeBack func(*Past)
 
 	dropped atomic.Bool
