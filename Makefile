@@ -62,10 +62,11 @@ browser: ## the clients of README and of their page, as they stand there, in nod
 	TAPECAST_E2E_BROWSER=1 $(GO) test -count=1 -v -timeout 3m -run TestBrowser $(E2E)
 
 # esbuild makes the bundle, and is Go. The types, and the checks of the package, take npm.
-client: ## make server/client/js/dist from src, run its scenarios in node, check its npm package
+client: ## make server/client/js/dist from src, check its npm package; the scenarios; a database and a stream
 	@bash .ci/deps browser
 	@GO='$(GO)' bash .ci/client
 	$(GO) test -count=1 -v ./server/client/...
+	TAPECAST_E2E_SQLITE=1 $(GO) test -count=1 -v -timeout 5m -run '^TestAggregator$$' $(E2E)
 
 # Debian's redis-server, which no other target takes.
 redis: ## a real redis-server behind the token cache: killed and back, slow, full, rubbish
