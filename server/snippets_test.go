@@ -41,6 +41,14 @@ func TestSnippets(t *testing.T) {
 			return cmd.Run()
 		},
 		"js": scriptFault, "ts": scriptFault,
+		"html": func(code string) error {
+			_, script, ok := strings.Cut(code, `<script type="module">`)
+			script, _, ended := strings.Cut(script, "</script>")
+			if !ok || !ended {
+				return errors.New("it has no script")
+			}
+			return scriptFault(script)
+		},
 		"go": func(code string) error {
 			_, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code, 0)
 			return err
