@@ -219,8 +219,8 @@ func (l *ledger) batch(c *kafka.Consumer, at map[int32]int64) (sql string, n int
 		if _, err := fmt.Sscanf(string(m.Value), `{"a":"`+string(m.Key)+`","n":%d,"d":%d}`, &i, &d); err != nil {
 			l.t.Errorf("%s: %v", m.Value, err)
 		}
-		fmt.Fprintf(&b, "INSERT INTO account VALUES ('%s', 1, %d) ON CONFLICT (name) DO UPDATE SET n = n + 1, sum = sum + %d;\n",
-			m.Key, d, d)
+		fmt.Fprintf(&b, "INSERT INTO account VALUES ('%s', 1, %d) ON CONFLICT (name) "+
+			"DO UPDATE SET n = n + 1, sum = sum + %d;\n", m.Key, d, d)
 		at[m.TopicPartition.Partition] = int64(m.TopicPartition.Offset) + 1
 		n++
 	}
