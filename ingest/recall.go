@@ -174,12 +174,12 @@ func (a *recaller) run() {
 	}
 }
 
-// goesOn reports whether some new request is the rest of an earlier one. It came when its member
-// had been sent the part before, so no others come with it.
+// goesOn reports whether some new request is the rest of an earlier one, or the next of a join. It came
+// when its member had been sent the part before, or the room before was answered, so no others come with it.
 func (a *recaller) goesOn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.ContainsFunc(a.fresh, func(w *asked) bool { return w.More })
+	return slices.ContainsFunc(a.fresh, func(w *asked) bool { return w.More || w.Next })
 }
 
 // untilNext returns the time until the next look.

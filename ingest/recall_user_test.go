@@ -50,3 +50,14 @@ func TestTakeBackFromSlow(t *testing.T) {
 		t.Fatalf("after %v a member that is sent a frame now and then holds %d bytes", heldFor, h.total())
 	}
 }
+
+// TestRecallNext: a request that comes alone does not wait for others.
+func TestRecallNext(t *testing.T) {
+	a := newRecaller(&Consumer{})
+	for _, r := range []*rooms.Recall{{}, {More: true}, {Next: true}} {
+		a.fresh = []*asked{{Recall: r}}
+		if a.goesOn() != (r.More || r.Next) {
+			t.Errorf("%+v", r)
+		}
+	}
+}

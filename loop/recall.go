@@ -63,7 +63,7 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 		j.waiting++
 		ask := &rooms.Recall{
 			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
-			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo,
+			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Next: counted && len(j.recalls) > 0,
 			Done:     func(p *rooms.Past, err error) { l.do(func(l *Loop) { j.recalled(l, c, i, p, err) }) },
 			TakeBack: l.takesBack(c, r.Sub),
 		}

@@ -70,38 +70,51 @@ func TestRecallOfConnection(t *testing.T) {
 	next(1)
 }
 
-// TestRecallsOneByOne: what several rooms of one connection lack is read room by room if it has a budget,
-// in a join and later. The budget is asked in between, since what they are given together may be many times
-// what it allows.
-func TestRecallsOneByOne(t *testing.T) {
-	const frames, part = 60, 10
-	var w *world
-	var under, most, all atomic.Int64
-	var counted atomic.Bool
-	go1 := make(chan struct{}, 1000)
-	w = newWorld(t, Config{
-		RecallBegins: func(*Conn) (time.Duration, bool) { return 0, counted.Load() },
+// counting is a world that reads again in parts, each when it may go on.
+type counting struct {
+	*world
+	counted                 atomic.Bool // a budget counts what is read
+	under, most, all, first atomic.Int64
+	goOn                    chan struct{}
+}
+
+func newCounting(t *testing.T, part int) *counting {
+	k := &counting{goOn: make(chan struct{}, 1000)}
+	k.world = newWorld(t, Config{
+		RecallBegins: func(*Conn) (time.Duration, bool) { return 0, k.counted.Load() },
 		Recall: func(r *rooms.Recall) {
-			n := under.Add(1)
-			most.Store(max(most.Load(), n))
-			all.Add(1)
-			w.mu.Lock()
-			list := slices.DeleteFunc(slices.Clone(w.all[r.Room]), func(x rooms.Record) bool {
+			n := k.under.Add(1)
+			k.most.Store(max(k.most.Load(), n))
+			k.all.Add(1)
+			if !r.More && !r.Next {
+				k.first.Add(1)
+			}
+			k.mu.Lock()
+			list := slices.DeleteFunc(slices.Clone(k.world.all[r.Room]), func(x rooms.Record) bool {
 				return x.Offset <= r.After[0].Offset || x.Offset > r.UpTo[0].Offset
 			})
-			w.mu.Unlock()
+			k.mu.Unlock()
 			var upTo []rooms.Pos
 			if len(list) > part {
 				upTo = []rooms.Pos{{Offset: list[part].Offset - 1}}
 				list = list[:part]
 			}
 			go func() {
-				<-go1
-				under.Add(-1)
+				<-k.goOn
+				k.under.Add(-1)
 				r.Done(rooms.NewPast(r.Pattern, r.Room, list, r.Last).Share(upTo, nil), nil)
 			}()
 		},
 	}, &rooms.Class{Name: "stream", RetainBytes: 4 << 10})
+	return k
+}
+
+// TestRecallsOneByOne: what several rooms of one connection lack is read room by room if it has a budget,
+// in a join and later. The budget is asked in between, since what they are given together may be many times
+// what it allows.
+func TestRecallsOneByOne(t *testing.T) {
+	const frames, part = 60, 10
+	w := newCounting(t, part)
 	names := []string{"all", "side", "wild:a", "wild:b"}
 	for i := range frames {
 		w.publish(fmt.Sprintf(`{"i":%d,"pad":%q}`, i, strings.Repeat("x", 1000)), names...)
@@ -109,16 +122,17 @@ func TestRecallsOneByOne(t *testing.T) {
 	ask := "since " + strings.Join(names, "=e1:3,") + "=e1:3"
 	f := func(limited bool) (together int64) {
 		t.Helper()
-		counted.Store(limited)
-		most.Store(0)
-		was := all.Load()
+		w.counted.Store(limited)
+		w.most.Store(0)
+		w.first.Store(0)
+		was := w.all.Load()
 		c := w.talk()
 		c.write(1, ask)
 		if !limited {
-			w.await(func() bool { return under.Load() == int64(len(names)) })
+			w.await(func() bool { return w.under.Load() == int64(len(names)) })
 		}
-		for range cap(go1) - len(go1) {
-			go1 <- struct{}{}
+		for range cap(w.goOn) - len(w.goOn) {
+			w.goOn <- struct{}{}
 		}
 		c.expect("since ")
 		for n := 0; n < len(names)*frames-8; n++ {
@@ -126,16 +140,22 @@ func TestRecallsOneByOne(t *testing.T) {
 				t.Fatalf("after %d messages: %.100s", n, text)
 			}
 		}
-		if n := all.Load() - was; n < int64(len(names)*2) {
+		if n := w.all.Load() - was; n < int64(len(names)*2) {
 			t.Fatalf("only %d reads", n)
 		}
 		c.conn.Close()
-		return most.Load()
+		return w.most.Load()
 	}
 	if n := f(false); n != int64(len(names)) {
 		t.Errorf("without a budget %d rooms were read at once", n)
 	}
+	if n := w.first.Load(); n != int64(len(names)) {
+		t.Errorf("without a budget %d rooms are said to come first", n)
+	}
 	if n := f(true); n != 1 {
 		t.Errorf("with a budget %d rooms were read at once", n)
+	}
+	if n := w.first.Load(); n != 1 {
+		t.Errorf("with a budget %d rooms are said to come first", n)
 	}
 }

@@ -17,6 +17,8 @@ type Recall struct {
 	// More means that the asker already has the start of this past. It waits for its user's budget
 	// instead of being refused.
 	More bool
+	// Next means that the room before it in the same join was answered: nobody comes together with it.
+	Next bool
 	// Judged means that the user's budget was checked when the names of these rooms were asked for.
 	// It is not checked again for each room.
 	Judged bool
