@@ -1,14 +1,23 @@
 package loop
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
 	"tapecast/rooms"
 )
 
-// recallTurn is how long a member of a connection with a budget waits while another has its next part read.
-const recallTurn = 100 * time.Millisecond
+// recallTurn is the longest that a member of a connection with a budget waits until it asks again, for each
+// recallTurns members that wait or have waited for something.
+const (
+	recallTurn  = 100 * time.Millisecond
+	recallTurns = 16
+)
+
+// recallWait returns how long one of n such members waits, at random: together they would ask the appenders
+// many times for each part that is read, and each time at the same moment.
+func recallWait(n int) time.Duration { return rand.N(recallTurn * time.Duration(1+n/recallTurns)) }
 
 // errRecallBudget answers a connection that must wait until more is read again for it.
 func errRecallBudget(wait time.Duration) error {

@@ -60,8 +60,8 @@ func (c *memberClient) Recall(x *member.Extra, given *rooms.Member, ask *rooms.R
 	l := c.loop
 	wait, counted := l.engine.cfg.RecallBegins(c.conn())
 	counted = counted && c.extras != nil
-	if counted && c.extras.reading && wait == 0 {
-		wait = recallTurn
+	if counted && (c.extras.reading || wait > 0) {
+		wait = max(wait, 1) + recallWait(len(c.extras.members))
 	}
 	began := wait == 0 && counted
 	ask.Done = func(p *rooms.Past, err error) {

@@ -159,3 +159,20 @@ func TestRecallsOneByOne(t *testing.T) {
 		t.Errorf("with a budget %d rooms are said to come first", n)
 	}
 }
+
+// TestRecallWait: however many members of a connection wait, they ask a few hundred times a second.
+func TestRecallWait(t *testing.T) {
+	for _, n := range []int{1, 10, 100, 1000, 4000} {
+		const tries = 1000
+		var all time.Duration
+		for range tries {
+			all += max(recallWait(n), 100*time.Millisecond) // as package member does
+		}
+		if rate := float64(n) / (all / tries).Seconds(); rate > 500 {
+			t.Errorf("%d members ask %.0f times a second", n, rate)
+		}
+	}
+	if wait := recallWait(1); wait > recallTurn {
+		t.Errorf("one member waits for %v", wait)
+	}
+}
