@@ -95,6 +95,7 @@ func (s *site) chromium(p *page) {
 	// Without these flags it asks for servers that the machine may not reach. As root it has no sandbox.
 	s.run(p, "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--enable-precise-memory-info",
 		"--user-data-dir="+s.t.TempDir(), "--remote-debugging-port=0", s.server.URL+"/?user="+p.user)
 }
 
