@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"strconv"
 	"time"
 )
@@ -168,13 +167,13 @@ func failure(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// retryAfter returns the time that the error's data names, or 0.
+// retryAfter returns the time that the error's data names, a day at most, or 0.
 func (e *Error) retryAfter() time.Duration {
 	var data struct{ RetryAfter float64 }
 	if e == nil || json.Unmarshal(e.Data, &data) != nil {
 		return 0
 	}
-	return millis(min(data.RetryAfter, math.MaxInt32))
+	return millis(min(max(data.RetryAfter, 0), float64(maxWait.Milliseconds())))
 }
 
 // wait returns after how long what was refused may be asked again. 0: it is refused for good.

@@ -36,8 +36,8 @@
 //
 // What is kept is bounded by what the application joins, and by the gateway's limits of a wildcard: a
 // Room for each room, and its last values, which are kept only where keys are bounded. Besides them:
-// 1000 calls that wait or have no answer yet, 1000 stored positions, 8 requests to join at a time, 16 frames
-// between reader and handlers, frames of 64 MiB, and one timer for each answer that says to wait.
+// 1000 calls that wait or have no answer yet, 1000 stored positions, 8 requests to join at a time, waits of a
+// day, 16 frames between reader and handlers, frames of 64 MiB, and one timer for each answer that says to wait.
 //
 // # The library
 //

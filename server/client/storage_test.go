@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,41 @@ func TestStorageHangs(t *testing.T) {
 	<-tape.Done()
 	if faults != 2 || len(s.begun) > 0 {
 		t.Errorf("%d faults are told, and %d more saved", faults, len(s.begun))
+	}
+}
+
+// TestStoresWhatMatters: of too many positions those of wildcards and named rooms are stored first, and what an
+// earlier run left last. That some are not stored is told once.
+func TestStoresWhatMatters(t *testing.T) {
+	kept := &memory{[]byte(`[{"room":"old","positions":{"epoch":"e","0":2}}]`)}
+	var told []string
+	tape := connect(t, serve(t, func(say func(string, ...any), r asked) {
+		if r.Method != "subscribe" || r.Params.Rooms[0] != "w:*" {
+			return
+		}
+		for n := range stored {
+			say(`{"jsonrpc":"2.0","method":"joined","params":`+
+				`{"pattern":"w:*","room":"w:%d","chain":true,"positions":{"epoch":"e","0":1}}}`, n)
+		}
+		say(`{"room":"w:%d","pos":"0:2","data":2}`, stored-1)
+	}), WithStorage(kept), OnError(func(err *Error, _ string) { told = append(told, err.Message) }))
+	came := make(chan struct{})
+	tape.Room("w:*", OnMessage(func(Message) { close(came) }))
+	<-came
+	joined := make(chan struct{})
+	tape.Room("a", OnJoined(func(Joined) { close(joined) }))
+	<-joined
+	tape.Close()
+	var all []place
+	if err := json.Unmarshal(kept.b, &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != stored || all[0].Room != "w:*" || all[1].Room != "a" || all[2].Room != "w:0" ||
+		all[stored-1].Room != fmt.Sprint("w:", stored-3) {
+		t.Errorf("it stores %d, from %v to %v", len(all), all[:3], all[len(all)-1])
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "too many") {
+		t.Errorf("it tells %q", told)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -59,6 +60,7 @@ type store struct {
 	left    ordered[Positions]
 	unsaved []byte // the newest; nil: it is saved, or being saved
 	saving  bool   // saveAll runs
+	told    bool   // that there are too many
 }
 
 // place is where one room stood.
@@ -95,18 +97,29 @@ func (s *store) take(room string) (Positions, bool) {
 }
 
 // positions returns where rooms stand, as it is stored. Those with a snapshot begin with it in each run, and
-// those with state of their own with that.
-func (s *store) positions(rooms *ordered[*Room]) ([]byte, error) {
-	all := make([]place, 0, s.left.len()+rooms.len())
+// those with state of their own with that. What matters most is first: wildcards and rooms that are named, then
+// rooms of wildcards, then what this run has not asked for. more is how many of the rooms find no place.
+func (s *store) positions(rooms *ordered[*Room]) (b []byte, more int, err error) {
+	var wilds, named, others []place
+	for _, m := range rooms.all() {
+		one := place{m.name, m.at}
+		switch {
+		case m.at.Epoch == "" || m.keyed || m.of().options.load != nil:
+		case isWild(m.name):
+			wilds = append(wilds, one)
+		case m.wanted:
+			named = append(named, one)
+		default:
+			others = append(others, one)
+		}
+	}
+	all := slices.Concat(wilds, named, others)
+	more = max(0, len(all)-stored)
 	for room, at := range s.left.all() {
 		all = append(all, place{room, at})
 	}
-	for _, m := range rooms.all() {
-		if m.at.Epoch != "" && !m.keyed && m.of().options.load == nil {
-			all = append(all, place{m.name, m.at})
-		}
-	}
-	return json.Marshal(all[max(0, len(all)-stored):])
+	b, err = json.Marshal(all[:min(len(all), stored)])
+	return b, more, err
 }
 
 // save has the storage take where rooms stand. If it is still busy, it takes that after what it has.
@@ -117,10 +130,15 @@ func (t *Tape) save() {
 	j := &t.joins
 	t.timers.stop(j.saver)
 	j.saver = nil
-	b, err := j.store.positions(&j.members)
+	b, more, err := j.store.positions(&j.members)
 	if err != nil {
 		t.fail(failure(0, "cannot store positions: %v", err), "")
 		return
+	}
+	if more > 0 && !j.store.told {
+		j.store.told = true
+		t.fail(failure(0, "cannot store positions: those of %d rooms are too many: %d rooms are stored",
+			more, stored), "")
 	}
 	if j.store.unsaved = b; !j.store.saving {
 		j.store.saving = true

@@ -10,7 +10,8 @@
 //   - link.ts keeps one connection: its token, waits, silence and requests. It knows no rooms.
 //   - joins.ts asks for rooms on it, loads their state and leaves them, a few requests at a time.
 //   - client.ts takes the answers, and gives each message to those who asked for it.
-//   - room.ts is what is known of one room or wildcard: where it stands, its last values.
+//   - place.ts is what is known of one room or wildcard: where it stands, its last values; room.ts is what a
+//     connection knows of it besides.
 //   - store.ts keeps positions across page loads.
 //   - api.ts is what applications see.
 //   - shared.ts is the client of a page that shares its connection with others, and hub.ts the other end.
@@ -21,10 +22,10 @@
 // it is joined, and what comes of it is dropped.
 //
 // What is kept is bounded by the application's rooms, and by the gateway's limits of a wildcard. Besides
-// them: 1000 calls that wait for the connection, 1000 stored positions, 8 requests at a time, and one
-// timer for each answer that says to wait. A page may be 10,000 messages behind the worker, besides last values,
-// which are sent whole. Then it is told of a gap, and of how its joins ended, and has the last values, once it
-// reads again.
+// them: 1000 calls that wait for the connection or their answers, 1000 stored positions, 8 requests at a time,
+// waits of a day, and one timer for each answer that says to wait. A page may be 10,000 messages behind the
+// worker, besides last values, which are sent whole. Then it is told of a gap, and of how its joins ended, and
+// has the last values, once it reads again.
 //
 // Everything runs on the one thread of a page, so nothing there is locked. A message passes from the
 // socket through Link._hear and Client._message, which drops what the room has had, to the handlers.
@@ -32,5 +33,5 @@
 // Names that begin with _ are the client's own, and are shortened in the bundle.
 //
 // test/driver.mjs runs the bundle for server/client/scenarios.yaml, with the scenario's own clock.
-// test/shared.mjs has the tests of pages that share, with ports in place of a worker.
+// test/shared.mjs has the tests of pages that share, with ports in place of a worker; test/bounds.mjs those of bounds.
 package js

@@ -58,10 +58,18 @@ func TestBundleIsBuilt(t *testing.T) {
 // TestShared: pages that share a connection, in node, with ports in place of a worker. Its subtests are
 // in test/shared.mjs.
 func TestShared(t *testing.T) {
+	nodeTests(t, "test/shared.mjs")
+}
+
+// TestBounds: what bounds the client. Its subtests are in test/bounds.mjs.
+func TestBounds(t *testing.T) { nodeTests(t, "test/bounds.mjs") }
+
+func nodeTests(t *testing.T, file string) {
+	t.Helper()
 	if _, why := nodeFlags(); why != "" {
-		t.Skip("shared: " + why)
+		t.Skip(file + ": " + why)
 	}
-	out, err := exec.Command("node", "--test", "--test-reporter=spec", "test/shared.mjs").CombinedOutput()
+	out, err := exec.Command("node", "--test", "--test-reporter=spec", file).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -1,5 +1,5 @@
 import { connect, type Joined, type Message, type Options, type Room, type Tape } from "./client.js";
-import { covers } from "./room.js";
+import { covers } from "./place.js";
 
 /**
  * How many words of rooms a tab may be behind, besides last values that it has not read yet. More are not sent

@@ -1,7 +1,8 @@
 import type { RoomOptions } from "./api.js";
 import { failure, waitOf } from "./emitter.js";
 import { Link } from "./link.js";
-import { covers, Member } from "./room.js";
+import { covers } from "./place.js";
+import { Member } from "./room.js";
 import { Store } from "./store.js";
 
 /** How many rooms one request names, and how many requests are under way. */
@@ -189,7 +190,7 @@ export abstract class Joins extends Link {
   /** Takes rooms out of the group, as many as fit into one message with their positions. */
   private _subscribe(group: Member[]): void {
     const { keys, maxRate, snapshot, load } = group[0]._options;
-    const asked: Member[] = [], since: Record<string, unknown> = {}, id = ++this._joins;
+    const asked: Member[] = [], since: Record<string, unknown> = Object.create(null), id = ++this._joins;
     let room = this._max / 2 - JSON.stringify(keys ?? 0).length, named = 0;
     const fits = (name: string, at: unknown): boolean => {
       room -= name.length * 2 + JSON.stringify(at ?? 0).length + 10;

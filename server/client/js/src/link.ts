@@ -1,5 +1,5 @@
 import type { Ending, Options, StateName, TapeError } from "./api.js";
-import { Emitter, failure, waitOf } from "./emitter.js";
+import { bounded, CALLS, Emitter, failure, tooMany, waitOf } from "./emitter.js";
 
 type Done = (result: any, error?: TapeError) => void;
 
@@ -11,8 +11,6 @@ const TURN = 20_000;
 const ANSWER = 10_000;
 /** Stands for silence that was asked about already. */
 const PROBING = 9;
-/** How many requests wait for the connection. */
-const QUEUED = 1000;
 /** A connection that lived this long was a good one. */
 const GOOD = 10_000;
 /** After how many short ones in turn the waits grow, whatever their end. */
@@ -72,9 +70,9 @@ export abstract class Link extends Emitter {
         if (this.state === "closed") reject(failure(1006, "the client is closed"));
         else this._request(method, params, (result, error) => (error ? reject(error) : resolve(result)));
       };
-      if (this.state === "open" || this.state === "closed") ask();
-      else if (this._queue.length < QUEUED) this._queue.push(ask);
-      else reject(failure(1006, "too many requests wait for the connection"));
+      if (this.state !== "closed" && this._queue.length + this._calls.size >= CALLS) reject(tooMany());
+      else if (this.state === "open" || this.state === "closed") ask();
+      else this._queue.push(ask);
     });
   }
 
@@ -158,7 +156,7 @@ export abstract class Link extends Emitter {
     // A close follows with its code. Some engines send none if there was no connection.
     ws.onerror = mine(() => setTimeout(mine(() => this._lost(1006, "no connection"))));
     ws.on?.("unexpected-response", (_: any, answer: any) => { // of the package ws
-      if (turn === this._turn) this._after = answer.headers["retry-after"] * 1000 || 0;
+      if (turn === this._turn) this._after = bounded(answer.headers["retry-after"] * 1000);
       ws.terminate();
     });
   }
@@ -189,7 +187,7 @@ export abstract class Link extends Emitter {
     }
     const { error } = m, done = this._calls.get(m.id);
     this._calls.delete(m.id);
-    const failed = error && failure(error.code, error.message, error.data), after = error?.data?.retryAfter;
+    const failed = error && failure(error.code, error.message, error.data), after = bounded(error?.data?.retryAfter);
     if (done) done(m.result, failed);
     else if (after) { // of a request that is not known: one of ours has no answer
       this._after = after;
@@ -204,7 +202,7 @@ export abstract class Link extends Emitter {
     this._request("authenticate", { ...who, join: [] }, (result, error) => {
       if (result?.maxMessage) this._max = result.maxMessage;
       if (!error || error.code === 1006) return;
-      this._after = error.data?.retryAfter ?? 0; // the gateway closes the connection
+      this._after = bounded(error.data?.retryAfter); // the gateway closes the connection
       this._fail(error);
     });
   }

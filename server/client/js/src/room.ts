@@ -1,5 +1,5 @@
-import type { Message, NextPositions, Positions, RoomOptions } from "./api.js";
-import { Emitter } from "./emitter.js";
+import type { Message, NextPositions, Positions } from "./api.js";
+import { Place } from "./place.js";
 
 /** Reports whether a gateway takes these offsets. One bad position spoils a request for many rooms. */
 const offsets = (at: any, least: number): boolean => !!at && typeof at === "object" && Object.keys(at).every(
@@ -9,24 +9,16 @@ const offsets = (at: any, least: number): boolean => !!at && typeof at === "obje
 /** Reports whether a room can be resumed from these positions. */
 export const sound = (at: any): boolean => offsets(at, -1) && !!at.epoch && typeof at.epoch === "string";
 
-/** Reports whether the first name is a wildcard with the prefix of the second. */
-export const covers = (wild: string, name: string): boolean =>
-  wild.endsWith("*") && name.startsWith(wild.slice(0, -1));
-
 /** Member is one room, or one wildcard, with all that is known of it. */
-export class Member extends Emitter {
-  last = new Map<string, Message>();
-  rooms = new Map<string, Member>();
-  _at: Positions = {};
+export class Member extends Place {
+  declare rooms: Map<string, Member>;
+  declare _under?: Member;
   /** What `load` gave, in Kafka's convention without an epoch: the gateway's answer has our own. */
   _from?: NextPositions;
-  _options: RoomOptions = {};
   /** Tells wishes of a join from others. */
   _like = "";
   /** The application asked for it by name. */
   _wanted = false;
-  /** Which request of this connection joins it. 0: none yet. Below 0: it must not be asked for. */
-  _asked = 0;
   /** It is joined by its own name. Else the gateway leaves it with its wildcard. */
   _own = false;
   /** It is asked for alone: a request for many was refused. */
@@ -35,15 +27,11 @@ export class Member extends Emitter {
   _brief = 0;
   /** All of its rooms' positions were in the last request. */
   _whole = false;
-  /** Rooms that a wildcard must not have, since they were left. */
-  _without = new Set<string>();
   /** It was joined at least once. */
   _had = false;
   /** The last join named a position. */
   _resumed = false;
   _chain = false;
-  /** It is between snapshot_begin and snapshot_end, where it has no position. */
-  _filling = false;
   /** It, or a room of it, has had a snapshot: last values are kept, positions are not stored. */
   _keyed = false;
   _loading = false;
@@ -51,28 +39,6 @@ export class Member extends Emitter {
   _loads = 0;
   /** Where its chain was broken. */
   _broken?: string;
-  /** The wildcard that joined it. */
-  _under?: Member;
-
-  constructor(public _client: { _leave(m: Member): void }, public name: string) {
-    super();
-  }
-
-  get positions(): Positions {
-    return { ...this._at };
-  }
-
-  leave(): void {
-    this._client._leave(this);
-  }
-
-  get _wild(): boolean {
-    return this.name.endsWith("*");
-  }
-
-  _covers(room: string): boolean {
-    return covers(this.name, room) && !room.endsWith("*");
-  }
 
   /** Whose wishes hold for it: its own, or its wildcard's. */
   get _of(): Member {
@@ -89,19 +55,6 @@ export class Member extends Emitter {
     this._at = {};
     this._from = undefined;
     this._had = this._filling = false;
-  }
-
-  /** Within an epoch a position never goes back. Reports whether another epoch has begun. */
-  _raise(to?: Positions): boolean {
-    if (!to || this._filling) return false;
-    const { epoch, ...offsets } = to, was = this._at.epoch;
-    const other = !!epoch && epoch !== was;
-    if (other) this._at = { epoch };
-    for (const p in offsets) {
-      const had = this._at[p], off = offsets[p]!;
-      if (had === undefined || off > had) this._at[p] = off;
-    }
-    return other && !!was;
   }
 
   /** Takes the positions that `load` returned. */

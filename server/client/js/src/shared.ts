@@ -1,7 +1,7 @@
 import { connect as own, type Options, type Positions, type RoomOptions, type StateName, type Tape } from "./client.js";
-import { Emitter, failure } from "./emitter.js";
+import { CALLS, Emitter, failure, tooMany } from "./emitter.js";
 import { ACK, Hub } from "./hub.js";
-import { covers, Member } from "./room.js";
+import { covers, Place } from "./place.js";
 
 export * from "./api.js";
 
@@ -22,7 +22,7 @@ export interface SharedOptions extends Options {
 const events = ["message", "gap", "reset", "joined", "load", "error"] as const;
 
 /** Seat is a membership of a page. Those with the same _line are on one connection. */
-class Seat extends Member {
+class Seat extends Place {
   _id = 0;
   _line = 0;
 }
@@ -140,11 +140,11 @@ class Page extends Emitter {
   }
 
   /** A room of a wildcard, or the room itself. */
-  private _sub(m: Member, name: string): Member {
+  private _sub(m: Place, name: string): Place {
     if (name === m.name) return m;
     let sub = m.rooms.get(name);
     if (!sub) {
-      m.rooms.set(name, (sub = new Member(this, name)));
+      m.rooms.set(name, (sub = new Place(this, name)));
       sub._under = m;
     }
     return sub;
@@ -189,7 +189,7 @@ class Page extends Emitter {
     else this._fail(what, name);
   }
 
-  private _joined(m: Member, { room, positions }: { room: string; positions?: Positions }): void {
+  private _joined(m: Place, { room, positions }: { room: string; positions?: Positions }): void {
     if (!m._without.has(room)) this._sub(m, room)._raise(positions);
   }
 
@@ -247,6 +247,7 @@ class Page extends Emitter {
   call(method: string, params?: unknown): Promise<any> {
     return new Promise((done, fail) => {
       if (this.state === "closed") throw failure(1006, "the client is closed");
+      if (this._calls.size >= CALLS) throw tooMany();
       const id = ++this._id;
       this._post("call", id, method, params); // throws what cannot be cloned
       this._calls.set(id, [method, params, done, fail]);

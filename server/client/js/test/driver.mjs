@@ -69,7 +69,7 @@ const bundle = shadow + readFileSync(process.argv[2], "utf8");
 const { connect } = await import(`data:text/javascript,${encodeURIComponent(bundle)}`);
 
 let tape, why, token, loads, options, loaded;
-let rooms = {};
+let rooms = Object.create(null);
 const store = {};
 const storage = { getItem: (key) => store[key] ?? null, setItem: (key, value) => { store[key] = value; } };
 
@@ -79,7 +79,7 @@ const getToken = async () => {
 };
 const begin = () => {
   why = undefined;
-  rooms = {};
+  rooms = Object.create(null);
   tape = connect({
     url: options.url, token: options.anonymous ? undefined : getToken, storage: options.storage ? storage : undefined,
     WebSocket: Chosen,
