@@ -3,9 +3,14 @@ package js
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
+	"time"
+
+	"tapecast/rooms/testwait"
 )
 
 // The promised sizes of the client, and of it with what pages share a connection with.
@@ -69,7 +74,12 @@ func nodeTests(t *testing.T, file string) {
 	if _, why := nodeFlags(); why != "" {
 		t.Skip(file + ": " + why)
 	}
-	out, err := exec.Command("node", "--test", "--test-reporter=spec", file).CombinedOutput()
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", file)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends the file's process too
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

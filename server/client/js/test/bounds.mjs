@@ -1,6 +1,6 @@
 // What bounds the client, in node, with a gateway that answers joins alone.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { connect } from "../dist/client.js";
 
 let socket;
@@ -25,8 +25,10 @@ class Socket {
   }
   close() {}
 }
+let tape;
+afterEach(() => tape.close()); // or a fault would keep the program
 const open = async (options) => {
-  const tape = connect({ url: "ws://x", WebSocket: Socket, ...options });
+  tape = connect({ url: "ws://x", WebSocket: Socket, ...options });
   const opened = new Promise((done) => tape.on("state", (state) => state === "open" && done()));
   return { tape, opened };
 };
