@@ -105,6 +105,15 @@ func (s *Service) through(ctx context.Context, token string) (Answer, error) {
 // call asks the service, and keeps how that ended.
 func (s *Service) call(ctx context.Context, token string) (Answer, error) {
 	s.asked.Add(1)
+	began := time.Now()
+	s.mu.Lock()
+	s.began[&began] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.began, &began)
+		s.mu.Unlock()
+	}()
 	timed, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	end, _ := timed.Deadline()

@@ -63,16 +63,17 @@ type Service struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	mu       sync.Mutex       // guards what follows; nothing that takes long happens under it
-	closed   bool             // nothing waits any more
-	calls    map[string]*call // by token: under way, or in the queue
-	queue    list.List        // of *call, in the order in which they came
-	flight   int              // calls under way
-	waiting  int              // clients
-	bytes    int              // that are kept for them
-	why      error            // why the last call failed; nil: it was answered
-	answered string           // the last token that was
-	accepted bool             // one was accepted once
+	mu       sync.Mutex              // guards what follows; nothing that takes long happens under it
+	closed   bool                    // nothing waits any more
+	calls    map[string]*call        // by token: under way, or in the queue
+	queue    list.List               // of *call, in the order in which they came
+	flight   int                     // calls under way
+	began    map[*time.Time]struct{} // when each of them began
+	waiting  int                     // clients
+	bytes    int                     // that are kept for them
+	why      error                   // why the last call failed; nil: it was answered
+	answered string                  // the last token that was
+	accepted bool                    // one was accepted once
 	sense    sense
 
 	failing                                   row
@@ -100,8 +101,8 @@ func New(cfg Config) *Service {
 	if cfg.Client == nil {
 		cfg.Client = client()
 	}
-	s := &Service{cfg: cfg, calls: map[string]*call{}, tripped: make(chan struct{}, 1),
-		doubted: make(chan struct{}, 1)}
+	s := &Service{cfg: cfg, calls: map[string]*call{}, began: map[*time.Time]struct{}{},
+		tripped: make(chan struct{}, 1), doubted: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.breaker = s.newBreaker()
 	return s
@@ -269,16 +270,28 @@ type Stats struct {
 	Waiting       int    // clients
 	Bytes         int    // that are kept for them
 	Breaker       string // closed, half-open or open
-	Why           error  // why the last call failed; nil: it was answered
+	Why           error  // why the last call failed, or errLate; nil: it was answered
 	Nonsense      error  // what is wrong with its answers to all; nil: nothing
 }
+
+// lateAfter is how long a call may be under way before health tells of it. When it fails at last, clients have
+// waited for nearly 5 s.
+const lateAfter = 2500 * time.Millisecond
+
+var errLate = fmt.Errorf("it has not answered within %s", lateAfter)
 
 // Stats returns the figures of this moment.
 func (s *Service) Stats() Stats {
 	breaker := s.breaker.State().String()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	why := s.why
+	for began := range s.began {
+		if why == nil && time.Since(*began) >= lateAfter {
+			why = errLate
+		}
+	}
 	return Stats{Calls: s.asked.Load(), Failed: s.failed.Load(), Refused: s.refused.Load(), Joined: s.joined.Load(),
 		Full: s.full.Load(), Odd: s.odd.Load(), Flight: s.flight, Waiting: s.waiting, Bytes: s.bytes,
-		Breaker: breaker, Why: s.why, Nonsense: s.nonsenseLocked()}
+		Breaker: breaker, Why: why, Nonsense: s.nonsenseLocked()}
 }

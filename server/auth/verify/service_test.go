@@ -247,3 +247,31 @@ func TestEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestLateIsTold: health tells of a call that takes long before it fails, and not of one that is answered.
+func TestLateIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &accounts{}
+		s, stop := running(t, a)
+		defer stop()
+		var c asker
+		a.takes.Store(int64(lateAfter - time.Millisecond))
+		c.asks(s, "quick")
+		testwait.Pass(lateAfter + time.Millisecond)
+		synctest.Wait()
+		if s.Stats().Why != nil {
+			t.Errorf("an answer in time: %v", s.Stats().Why)
+		}
+		a.takes.Store(int64(4 * time.Second))
+		c.asks(s, "slow")
+		testwait.Pass(lateAfter + time.Millisecond)
+		if s.Stats().Why != errLate {
+			t.Errorf("not told: %v", s.Stats().Why)
+		}
+		testwait.Pass(4 * time.Second)
+		synctest.Wait()
+		if c.count(nil) != 2 || s.Stats().Why != nil {
+			t.Errorf("%v, %v", c.errs, s.Stats().Why)
+		}
+	})
+}
