@@ -1,12 +1,18 @@
 package ingest
 
 import (
+	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tapecast/rooms/testwait"
 )
 
 // TestDeadLetterBreaker: letters that Kafka does not store open a breaker. While it is open they are counted,
@@ -80,4 +86,30 @@ func TestDeadLetterBreaker(t *testing.T) {
 	if ok, detail := r.c.Health(); !ok || r.c.Stats().DeadLetters < 2 {
 		t.Errorf("health: %s, %+v", detail, r.c.Stats())
 	}
+}
+
+// TestSpareYields: when the breaker waits for a try, a letter that is not stored yet goes before the spare.
+func TestSpareYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &deadLetters{breaker: newLetterBreaker(slog.New(slog.DiscardHandler), func() {})}
+		d.spare.Store(&spare{})
+		for range letterRow {
+			done, err := d.breaker.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			done(errors.New("refused"))
+		}
+		testwait.Pass(letterOpenFor + time.Millisecond)
+		if !d.trySpare() { // without a producer: sending the spare would panic
+			t.Error("the breaker counts as closed")
+		}
+		done, err := d.breaker.Allow()
+		if err != nil {
+			t.Fatalf("a letter finds the try taken: %v", err)
+		}
+		if done(nil); d.trySpare() {
+			t.Errorf("after a letter was stored the breaker is %v", d.breaker.State())
+		}
+	})
 }

@@ -11,6 +11,21 @@ import (
 	"tapecast/rooms"
 )
 
+// part returns the first records that a request asks for, at most most, with how far they go.
+func (w *world) part(r *rooms.Recall, most int) *rooms.Past {
+	w.mu.Lock()
+	list := slices.DeleteFunc(slices.Clone(w.all[r.Room]), func(x rooms.Record) bool {
+		return x.Offset <= r.After[0].Offset || x.Offset > r.UpTo[0].Offset
+	})
+	w.mu.Unlock()
+	var upTo []rooms.Pos
+	if len(list) > most {
+		upTo = []rooms.Pos{{Offset: list[most].Offset - 1}}
+		list = list[:most]
+	}
+	return rooms.NewPast(r.Pattern, r.Room, list, r.Last).Share(upTo, nil)
+}
+
 // TestRecallOfConnection: what is read again for a connection has a budget. A join that comes when it is
 // used up is refused for now. The rest of a past that was begun waits, and nothing of it is lost.
 func TestRecallOfConnection(t *testing.T) {
@@ -27,17 +42,7 @@ func TestRecallOfConnection(t *testing.T) {
 			return 10 * time.Millisecond, true
 		},
 		Recall: func(r *rooms.Recall) {
-			w.mu.Lock()
-			list := slices.DeleteFunc(slices.Clone(w.all[r.Room]), func(x rooms.Record) bool {
-				return x.Offset <= r.After[0].Offset || x.Offset > r.UpTo[0].Offset
-			})
-			w.mu.Unlock()
-			var upTo []rooms.Pos
-			if len(list) > part {
-				upTo = []rooms.Pos{{Offset: list[part].Offset - 1}}
-				list = list[:part]
-			}
-			go r.Done(rooms.NewPast(r.Pattern, r.Room, list, r.Last).Share(upTo, nil), nil)
+			go r.Done(w.part(r, part), nil)
 		},
 	}, &rooms.Class{Name: "stream", RetainBytes: 4 << 10})
 	for i := range frames {
@@ -89,20 +94,11 @@ func newCounting(t *testing.T, part int) *counting {
 			if !r.More && !r.Next {
 				k.first.Add(1)
 			}
-			k.mu.Lock()
-			list := slices.DeleteFunc(slices.Clone(k.world.all[r.Room]), func(x rooms.Record) bool {
-				return x.Offset <= r.After[0].Offset || x.Offset > r.UpTo[0].Offset
-			})
-			k.mu.Unlock()
-			var upTo []rooms.Pos
-			if len(list) > part {
-				upTo = []rooms.Pos{{Offset: list[part].Offset - 1}}
-				list = list[:part]
-			}
+			past := k.part(r, part)
 			go func() {
 				<-k.goOn
 				k.under.Add(-1)
-				r.Done(rooms.NewPast(r.Pattern, r.Room, list, r.Last).Share(upTo, nil), nil)
+				r.Done(past, nil)
 			}()
 		},
 	}, &rooms.Class{Name: "stream", RetainBytes: 4 << 10})

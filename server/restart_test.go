@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -50,4 +52,23 @@ func TestNeedRestart(t *testing.T) {
 	f(redis("a", "b"), redis("a", "rotated"))
 	f(redis("a", "b"), redis("", "b"), "auth.redis.address")
 	f(redis("", ""), redis("a", "b"), "auth.redis.address")
+}
+
+// TestPartStops: a part of a service that does not end holds its stop up no longer than the deadline.
+func TestPartStops(t *testing.T) {
+	var b background
+	if err := b.stop(t.Context()); err != nil {
+		t.Errorf("one that does not run: %v", err)
+	}
+	hangs := make(chan struct{})
+	b.start(func(context.Context) { <-hangs })
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.stop(late); !errors.Is(err, context.Canceled) {
+		t.Errorf("one that hangs: %v", err)
+	}
+	close(hangs)
+	if err := b.stop(t.Context()); err != nil {
+		t.Errorf("one that ends: %v", err)
+	}
 }
