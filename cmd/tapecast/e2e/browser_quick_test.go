@@ -18,8 +18,8 @@ const reader = `
 </script>
 `
 
-// TestBrowserQuickStart: the page of the quick start, as it is written there, shows prices of the demo. It says how
-// many lines it has: ten.
+// TestBrowserQuickStart: the page of the quick start, as it is written there, shows prices of the demo, also after
+// that was stopped and started. It says how many lines it has: ten.
 func TestBrowserQuickStart(t *testing.T) {
 	if os.Getenv("TAPECAST_E2E_BROWSER") == "" {
 		t.Skip("make browser runs this: it takes Chromium")
@@ -35,7 +35,7 @@ func TestBrowserQuickStart(t *testing.T) {
 	if n := strings.Count(html, "\n") + 1; !ok || n > 10 {
 		t.Fatalf("the page has %d lines:\n%s", n, html)
 	}
-	g, _ := demo(t, nil)
+	g, home := demo(t, []string{"TAPECAST_SERVER_DRAIN=1s"})
 	html = strings.NewReplacer("127.0.0.1:8080", g.public, `"TOKEN"`, `"`+g.printed(t)+`"`).Replace(html)
 
 	var mu sync.Mutex
@@ -54,7 +54,7 @@ func TestBrowserQuickStart(t *testing.T) {
 	t.Cleanup(server.Close)
 	(&site{t: t, server: server}).chromium(new(page))
 	price := regexp.MustCompile(`(?m)^BTCUSDT \d+(\.\d+)?$`)
-	eventually(t, patience, "prices that change", func() bool {
+	changing := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		prices := map[string]bool{}
@@ -65,5 +65,18 @@ func TestBrowserQuickStart(t *testing.T) {
 		}
 		delete(prices, "")
 		return len(prices) >= 3
-	})
+	}
+	eventually(t, patience, "prices that change", changing)
+
+	// Ctrl-C, and the same command again.
+	if err := g.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	g.ended(patience, 0)
+	mu.Lock()
+	clear(shown)
+	mu.Unlock()
+	again := launchWith(t, []string{"XDG_CONFIG_HOME=" + home}, "run", "--listen", g.public, "--admin", "127.0.0.1:0")
+	again.ready()
+	eventually(t, patience, "prices that change again", changing)
 }
