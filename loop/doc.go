@@ -63,9 +63,10 @@
 // no tape holds. They are read again (Config.Recall): the first part before the join is answered,
 // each further part when the one before was sent. For each part, and when the tape has dropped the
 // member's next frames meanwhile, the member gets another seam (Rejoin). Beyond a connection's budget
-// (Config.RecallBegins) a join is refused for now, and a member asks again later. Of a connection that
-// has one, a room is read after the other. While its client takes nothing, or after a while, others may
-// take the memory of the part back (takeBack). The member then keeps its position and asks again later.
+// (Config.RecallBegins) a join is refused for now, and a member asks again later. The rooms of a connection
+// with a budget are read one after the other. While a client takes nothing, others may take the memory of
+// its part back (takeBack), and after ten seconds in any case. The member then keeps its position and asks
+// again later.
 //
 // A connection may have a limit of bytes a second (meter.go, Config.BytesPerSecond). When it is used up,
 // visits leave the rooms alone until a tick at which a tenth of a second's worth may be sent again. The

@@ -45,7 +45,7 @@ func TestSnippets(t *testing.T) {
 			_, script, ok := strings.Cut(code, `<script type="module">`)
 			script, _, ended := strings.Cut(script, "</script>")
 			if !ok || !ended {
-				return errors.New("it has no script")
+				return errors.New("its script is missing")
 			}
 			return scriptFault(script)
 		},

@@ -45,7 +45,7 @@ const userTimeout = 90 * time.Second
 const backoff = 50 * time.Millisecond
 
 // errLost is of a connection that was accepted with the last descriptor: nbio takes a second one.
-var errLost = fmt.Errorf("there is none for the poller: %w", unix.EMFILE)
+var errLost = fmt.Errorf("the poller needs another descriptor: %w", unix.EMFILE)
 
 func listen(e *Engine) (*acceptor, error) {
 	cfg := &e.cfg

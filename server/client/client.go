@@ -13,7 +13,7 @@ import (
 // Tape is a client. Its methods may be called by any goroutine, also by handlers if not said otherwise.
 type Tape struct {
 	options options
-	given   context.Context // to Connect; done: there is no time for a goodbye
+	given   context.Context // to Connect; done: the goodbye is cut short
 	ctx     context.Context // done: the client ends
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when run has ended

@@ -36,7 +36,7 @@ func TestAggregator(t *testing.T) {
 		t.Skip("make client runs this: it takes sqlite3")
 	}
 	if _, err := exec.LookPath("sqlite3"); err != nil {
-		t.Skip("there is no sqlite3")
+		t.Skip("sqlite3 is not installed")
 	}
 	besideOthers(t)
 	const parts = 4

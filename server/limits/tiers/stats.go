@@ -11,7 +11,7 @@ type Stats struct {
 	Read    bool   // the topic was read whole once
 	Rows    int    // that hold
 	Bad     int    // keys whose newest record does not hold
-	BadText string // one of them, with its reason; "": there is none
+	BadText string // one of them, with its reason; "": all hold
 	Lost    int    // records that do not hold since there are too many keys
 
 	Records, BadRecords uint64 // that were read, also those read again
