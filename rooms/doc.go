@@ -57,6 +57,12 @@
 // happens where the second tape does not reach back as far, and for last values that no tape holds.
 // A frame is deflated once, for all members. The encoder takes 1 MB a shard.
 //
+// # Events
+//
+// A member may read server-sent events instead of frames. Its loop makes them of the pieces that were
+// cut for it (event.go), so the tapes know nothing of it. The events have the numbers of their frames.
+// An event may have an id: the positions of a reader that has it.
+//
 // # Resuming
 //
 // Each chunk knows what had been read of every feed when the chunk was begun, or shortly after. A

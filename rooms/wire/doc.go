@@ -1,6 +1,7 @@
 // Package wire writes every byte that a gateway says to a client after the upgrade: frames, the
 // envelope of messages, notices, the start of replies, error codes and close codes. The page
-// server/web/docs/protocol.md explains them to clients.
+// server/web/docs/protocol.md explains them to clients. Clients that read server-sent events are told
+// the same in another form (event.go).
 //
 // It imports nothing of ours and keeps no state, and any goroutine may call it. Each function
 // appends to dst and allocates only when dst grows. One function writes one notice, so a new notice

@@ -27,7 +27,7 @@ func (e *Envelope) Append(dst []byte) []byte {
 		dst = append(dst, keyPath[2]...)
 		dst = AppendString(dst, e.Key)
 	}
-	dst = append(dst, `,"pos":`...)
+	dst = append(dst, posName...)
 	dst = appendPos(dst, e.Partition, e.Offset)
 	if e.Prev >= 0 {
 		dst = append(dst, `,"prev":`...)
@@ -40,6 +40,9 @@ func (e *Envelope) Append(dst []byte) []byte {
 
 // keyPath is the text before each string of an envelope, up to the key.
 var keyPath = [...]string{`{"room":`, `,"type":`, `,"key":`}
+
+// posName is the text before the position of an envelope.
+const posName = `,"pos":`
 
 // AppendExpired appends the message that a key is gone. It is like the message of a tombstone, but
 // without a position.
@@ -87,11 +90,13 @@ func stringEnd(b []byte) int {
 	return -1
 }
 
+// AppendReplyHead appends what every reply begins with, up to the id.
+func AppendReplyHead(dst []byte) []byte { return append(dst, `{"jsonrpc":"2.0","id":`...) }
+
 // AppendResult appends the start of the reply to a request, up to its result. The caller appends
 // the result and a brace. id is the id of the request, as it was sent.
 func AppendResult(dst, id []byte) []byte {
-	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
-	dst = append(dst, id...)
+	dst = append(AppendReplyHead(dst), id...)
 	return append(dst, `,"result":`...)
 }
 
@@ -107,8 +112,7 @@ func AppendPing(dst, id []byte, now time.Time) []byte {
 
 // AppendErrorReply appends the reply to a request that was refused.
 func AppendErrorReply(dst, id []byte, e *Error) []byte {
-	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
-	dst = append(dst, id...)
+	dst = append(AppendReplyHead(dst), id...)
 	dst = append(dst, `,"error":`...)
 	return append(e.Append(dst), '}')
 }
