@@ -9,7 +9,8 @@
 // at. So a client that sends byte by byte costs no more than one that sends all at once. A complete
 // request is parsed strictly (RFC 9112, RFC 6455 section 4.2), since a request that two readers
 // understand differently can smuggle another one. A valid request goes to the caller's decide, at
-// most once, and its Verdict becomes 101 or a refusal. A GET of a File is answered with it. Any other
+// most once, and its Verdict becomes 101 or a refusal. So does a request for a stream of events, with its
+// body, and becomes 200 (stream.go). A GET of a File is answered with it. Any other
 // request is refused here, with the reason in plain text. Frames that came right after the request
 // are left to the caller.
 //

@@ -17,10 +17,11 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	site := &Site{Path: "/ws", MaxHead: MaxRequest, Files: []*File{js}}
 	ask := func(line string, fields ...string) (*http.Response, string) {
 		t.Helper()
 		request := line + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(fields, ""), "\r\n") + "\r\n"
-		b, used, status := new(Scan).Answer([]byte(request), "/ws", MaxRequest, testRemote, admit, js)
+		b, used, status := new(Scan).Answer([]byte(request), site, testRemote, admit)
 		r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), &http.Request{Method: strings.Fields(line)[0]})
 		if err != nil || used != len(request) || status != r.StatusCode {
 			t.Fatalf("%s: %d of %d bytes, %d, %v: %q", line, used, len(request), status, err, b)

@@ -37,6 +37,10 @@ type asked struct {
 	offered    string // the subprotocol to select if nothing else is offered; "": none
 	pair       bool   // the last subprotocol was "bearer" alone
 	protocols  []string
+
+	length  string // of the body, as Content-Length has it
+	chunked bool   // Transfer-Encoding says where the body ends
+	expect  bool   // Expect is there
 }
 
 // Bits of asked.seen.
@@ -53,7 +57,11 @@ const (
 type Scan struct {
 	line int // where the incomplete line begins
 	seen int // bytes without that line's end
+	need int // bytes of the whole request with its body, once the head is there; 0: not known
 }
+
+// Body reports whether the head is there, and only the body is incomplete.
+func (s *Scan) Body() bool { return s.need > 0 }
 
 // requestEnd returns the length of the request at the start of b, or 0 while b lacks some of it, or
 // why it cannot become valid. Lines must end in CR LF: a request that two readers understand
@@ -142,12 +150,16 @@ func (a *asked) field(name, value string) refusal {
 		}
 		return a.once(seenAuthorization, name)
 	case sameName(name, "Content-Length"):
-		if value != "0" {
+		if a.length = value; value != "0" && a.method != http.MethodPost {
 			return bad("an upgrade request has no body")
 		}
 		return a.once(seenLength, name)
 	case sameName(name, "Transfer-Encoding"):
-		return bad("an upgrade request has no body")
+		if a.chunked = true; a.method != http.MethodPost {
+			return bad("an upgrade request has no body")
+		}
+	case sameName(name, "Expect"):
+		a.expect = true
 	}
 	return refusal{}
 }

@@ -24,9 +24,14 @@ type Request struct {
 	Subprotocols []string // offered ones, without those with a token
 	// Deflate says that permessage-deflate was offered in a way that we can accept.
 	Deflate bool
+
+	// Stream is set if the request is for a stream of events instead of an upgrade: it is Site.Stream.
+	// Body is the request's body. It is valid only during the call.
+	Stream string
+	Body   []byte
 }
 
-// Verdict answers a Request. Its zero value upgrades.
+// Verdict answers a Request. Its zero value grants it.
 type Verdict struct {
 	Status     int    // 0: upgrade; else the HTTP status of the refusal, 400 to 599
 	Body       string // text of a refusal; "": the status's own text
@@ -35,6 +40,10 @@ type Verdict struct {
 	Subprotocol string
 	// Deflate accepts permessage-deflate if Request.Deflate is set.
 	Deflate bool
+	// Marked gives the events of a stream ids. The client may be in one room then.
+	Marked bool
+
+	allow string // the methods, of status 405; "": GET
 }
 
 // Param returns the decoded value of the first query parameter of that name. It is "" if the
@@ -42,6 +51,20 @@ type Verdict struct {
 func (r *Request) Param(name string) string {
 	v, _ := queryParam(r.Query, name)
 	return v
+}
+
+// Params returns the decoded values of all query parameters of that name, without those that are badly
+// encoded.
+func (r *Request) Params(name string) (values []string) {
+	for pair := range strings.SplitSeq(r.Query, "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		if k, err := url.QueryUnescape(k); err == nil && k == name {
+			if v, err := url.QueryUnescape(v); err == nil {
+				values = append(values, v)
+			}
+		}
+	}
+	return values
 }
 
 func queryParam(query, name string) (value string, err error) {

@@ -24,7 +24,7 @@ func FuzzUpgrade(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
 		var req *Request
 		decide := func(r *Request) Verdict { req = r; return Verdict{} }
-		response, used, status := new(Scan).Answer(b, "", MaxRequest, testRemote, decide)
+		response, used, status := new(Scan).Answer(b, anySite, testRemote, decide)
 		if used > len(b) || (status == 0) != (response == nil) || (status == 101) != (req != nil) {
 			t.Fatalf("%d bytes used of %d, status %d, request %+v, response %q", used, len(b), status, req, response)
 		}
@@ -32,12 +32,12 @@ func FuzzUpgrade(f *testing.F) {
 			t.Fatalf("%d bytes are not enough", len(b))
 		}
 		var sofar Scan
-		part, _, s := sofar.Answer(b[:cut%uint(len(b)+1)], "", MaxRequest, testRemote, admit)
+		part, _, s := sofar.Answer(b[:cut%uint(len(b)+1)], anySite, testRemote, admit)
 		if s != 0 && (s != status || !bytes.Equal(part, response)) {
 			t.Fatalf("some: %d %q\nall: %d %q", s, part, status, response)
 		}
 		if s == 0 {
-			rest, n, s := sofar.Answer(b, "", MaxRequest, testRemote, admit)
+			rest, n, s := sofar.Answer(b, anySite, testRemote, admit)
 			if n != used || s != status || !bytes.Equal(rest, response) {
 				t.Fatalf("in two pieces: %d %q\nat once: %d %q", s, rest, status, response)
 			}

@@ -74,7 +74,7 @@ func TestRequestLine(t *testing.T) {
 	ok("GET /ws?x=%zz HTTP/1.1")
 	ok("GET http://server.example.com/ws?x HTTP/1.1")
 	ok("GET WS://server.example.com:80/ws HTTP/1.1")
-	if _, _, status := new(Scan).Answer([]byte(get("/any/thing")), "", MaxRequest, testRemote, admit); status != 101 {
+	if _, _, status := new(Scan).Answer([]byte(get("/any/thing")), anySite, testRemote, admit); status != 101 {
 		t.Fatalf("any path: %d", status)
 	}
 }
@@ -255,7 +255,7 @@ func TestRequestRefusals(t *testing.T) {
 		t.Fatalf("405 says %v", r.Header)
 	}
 	head := strings.Replace(plain, "GET", "HEAD", 1)
-	b, _, status := new(Scan).Answer([]byte(head), "/ws", MaxRequest, testRemote, admit)
+	b, _, status := new(Scan).Answer([]byte(head), wsSite, testRemote, admit)
 	if status != 405 || !strings.HasSuffix(string(b), "\r\nContent-Length: 24\r\n\r\n") {
 		t.Fatalf("HEAD: %d %q", status, b)
 	}

@@ -23,7 +23,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, status := new(Scan).Answer(request, "/ws", MaxRequest, testRemote, admit); status != 101 {
+			if _, _, status := new(Scan).Answer(request, wsSite, testRemote, admit); status != 101 {
 				b.Fatal(status)
 			}
 		}
@@ -31,7 +31,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	b.Run("refused", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, status := new(Scan).Answer(request, "/other", MaxRequest, testRemote, admit); status != 404 {
+			if _, _, status := new(Scan).Answer(request, elsewhere, testRemote, admit); status != 404 {
 				b.Fatal(status)
 			}
 		}

@@ -18,20 +18,36 @@ const subprotocol = "tapecast.v1"
 // acceptGUID is from RFC 6455, section 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// Answer reads an upgrade request from b (RFC 6455 section 4.2), which holds all that has come of
-// it. s is zero, or comes from the call with less of it. path is the path that is served; "": any.
-// most is how many bytes the request may have.
+// Site says what is served beside refusals.
+type Site struct {
+	Path  string  // that is upgraded; "": any
+	Files []*File // beside it
+	// MaxHead is how many bytes a request may have without its body.
+	MaxHead int
+	// Stream is the path of streams of events (see stream.go); "": there are none. MaxBody is how many
+	// bytes the body of a request for one may have.
+	Stream  string
+	MaxBody int
+	// Allows reports whether pages of an origin may read streams. Nil: all may.
+	Allows func(origin string) bool
+}
+
+// Answer reads a request from b (RFC 6455 section 4.2), which holds all that has come of it. s is zero,
+// or comes from the call with less of it.
 //
 // If status is 0, more bytes are needed: call again with them appended. Answer never asks for more
-// than most. If it is 101, the connection is upgraded once response is sent, and b[used:] are the
-// first frames, sent early. Otherwise response refuses, or has one of the files, and says Connection:
-// close, and nothing more must be read.
+// than MaxHead and MaxBody. If it is 101, the connection is upgraded once response is sent, and
+// b[used:] are the first frames, sent early. If decide has granted a Request with Stream set, events
+// follow the response, and nothing more must be read. Otherwise response refuses, or has one of the
+// files, and says Connection: close, and nothing more must be read either.
 //
 // decide is called at most once, with a valid request. Neither it nor Answer keeps any part of b.
-func (s *Scan) Answer(
-	b []byte, path string, most int, remote netip.AddrPort, decide func(*Request) Verdict, files ...*File,
-) (response []byte, used, status int) {
-	used, r := s.requestEnd(b, most)
+func (s *Scan) Answer(b []byte, site *Site, remote netip.AddrPort, decide func(*Request) Verdict) (
+	response []byte, used, status int) {
+	if s.need > len(b) {
+		return nil, 0, 0
+	}
+	used, r := s.requestEnd(b, site.MaxHead)
 	if r.status != 0 {
 		return Refuse(Verdict{Status: r.status, Body: r.why}, b), len(b), r.status
 	}
@@ -39,9 +55,25 @@ func (s *Scan) Answer(
 		return nil, 0, 0
 	}
 	var a asked
-	req, r := a.request(string(b[:used]), path)
-	if f := a.file(files, r); f != nil {
-		response, status = f.answer(&a)
+	r = a.read(string(b[:used]))
+	if r.status == 0 {
+		var of *streamed
+		if of, r = a.stream(site); of != nil {
+			return s.answerStream(b, used, &a, of, r, site, remote, decide)
+		}
+	}
+	return a.answer(r, site, b, used, remote, decide)
+}
+
+// answer is Answer for any other complete request; r is why it is refused already.
+func (a *asked) answer(r refusal, site *Site, b []byte, used int, remote netip.AddrPort,
+	decide func(*Request) Verdict) ([]byte, int, int) {
+	var req *Request
+	if r.status == 0 {
+		req, r = a.request(site.Path)
+	}
+	if f := a.file(site.Files, r); f != nil {
+		response, status := f.answer(a)
 		return response, used, status
 	}
 	if r.status != 0 {
@@ -55,11 +87,8 @@ func (s *Scan) Answer(
 	return a.accept(v.Subprotocol, v.Deflate && req.Deflate), used, http.StatusSwitchingProtocols
 }
 
-// request checks a complete request.
-func (a *asked) request(text, servedPath string) (*Request, refusal) {
-	if r := a.read(text); r.status != 0 {
-		return nil, r
-	}
+// request checks a complete request that should be an upgrade.
+func (a *asked) request(servedPath string) (*Request, refusal) {
 	if a.method != http.MethodGet {
 		return nil, refusal{http.StatusMethodNotAllowed, "only GET is served here"}
 	}
@@ -78,7 +107,11 @@ func (a *asked) request(text, servedPath string) (*Request, refusal) {
 	case !goodKey(a.key):
 		return nil, bad("Sec-WebSocket-Key is not 16 bytes in base64")
 	}
+	return a.wish(path, query)
+}
 
+// wish returns the Request for the caller.
+func (a *asked) wish(path, query string) (*Request, refusal) {
 	inQuery, err := queryParam(query, "token")
 	if err != nil && a.bearer == "" {
 		return nil, bad("the query's token is badly encoded")
@@ -140,6 +173,14 @@ func isHead(b []byte) bool { return bytes.HasPrefix(b, []byte("HEAD ")) }
 // Refuse returns the answer that refuses the request, with the fields that its status requires. The
 // answer to HEAD has no body.
 func Refuse(v Verdict, request []byte) []byte {
+	if isHead(request) {
+		return refuse(v, http.MethodHead, "")
+	}
+	return refuse(v, "", "")
+}
+
+// refuse is Refuse for a method. A page of the origin may read the answer; "": none may.
+func refuse(v Verdict, method, origin string) []byte {
 	if v.Status < 400 || v.Status > 599 {
 		panic(fmt.Sprintf("BUG: an upgrade is refused with status %d", v.Status))
 	}
@@ -154,7 +195,7 @@ func Refuse(v Verdict, request []byte) []byte {
 	case http.StatusUnauthorized:
 		b = append(b, "\r\nWWW-Authenticate: Bearer"...)
 	case http.StatusMethodNotAllowed:
-		b = append(b, "\r\nAllow: GET"...)
+		b = append(b, "\r\nAllow: "+cmp.Or(v.allow, http.MethodGet)...)
 	case http.StatusUpgradeRequired:
 		b = append(b, ", Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"...)
 	}
@@ -162,10 +203,11 @@ func Refuse(v Verdict, request []byte) []byte {
 		b = append(b, "\r\nRetry-After: "...)
 		b = strconv.AppendInt(b, int64(v.RetryAfter), 10)
 	}
-	b = append(b, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	b = appendAllowed(append(b, "\r\n"...), origin)
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(v.Body)+1), 10)
 	b = append(b, "\r\n\r\n"...)
-	if isHead(request) {
+	if method == http.MethodHead {
 		return b
 	}
 	return append(append(b, v.Body...), '\n')

@@ -13,6 +13,12 @@ import (
 	"github.com/gobwas/ws"
 )
 
+var (
+	wsSite    = &Site{Path: "/ws", MaxHead: MaxRequest}
+	anySite   = &Site{MaxHead: MaxRequest}
+	elsewhere = &Site{Path: "/other", MaxHead: MaxRequest}
+)
+
 var testRemote = netip.MustParseAddrPort("192.0.2.7:4711")
 
 // The request of RFC 6455, section 1.2, as lines to change.
@@ -34,13 +40,13 @@ func admit(*Request) Verdict { return Verdict{} }
 func answer(t *testing.T, request string, decide func(*Request) Verdict) *http.Response {
 	t.Helper()
 	b := []byte(request)
-	response, used, status := new(Scan).Answer(b, "/ws", MaxRequest, testRemote, decide)
+	response, used, status := new(Scan).Answer(b, wsSite, testRemote, decide)
 	if status == 0 {
 		return nil
 	}
 	var sofar Scan
 	for n := range b {
-		part, m, s := sofar.Answer(b[:n:n], "/ws", MaxRequest, testRemote, decide)
+		part, m, s := sofar.Answer(b[:n:n], wsSite, testRemote, decide)
 		if s == 0 && (part != nil || m != 0) {
 			t.Fatalf("%d bytes: neither done nor not: %q, %d", n, part, m)
 		}
@@ -120,7 +126,7 @@ func TestUpgrade(t *testing.T) {
 // Frames may follow the request in the same packet.
 func TestUpgradeEarlyFrames(t *testing.T) {
 	head := get("/ws")
-	_, used, status := new(Scan).Answer([]byte(head+"\x81\x80\x00\x00\x00\x00"), "/ws", MaxRequest, testRemote, admit)
+	_, used, status := new(Scan).Answer([]byte(head+"\x81\x80\x00\x00\x00\x00"), wsSite, testRemote, admit)
 	if status != 101 || used != len(head) {
 		t.Fatalf("%d, used %d of %d", status, used, len(head))
 	}
@@ -134,7 +140,7 @@ func TestUpgradeByDialer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &pipe{w: &toServer, fill: func() []byte {
-		b, _, _ := new(Scan).Answer(toServer.Bytes(), "/ws", MaxRequest, testRemote, admit)
+		b, _, _ := new(Scan).Answer(toServer.Bytes(), wsSite, testRemote, admit)
 		return b
 	}}
 	_, hs, err := ws.Dialer{Protocols: []string{subprotocol}}.Upgrade(p, u)
@@ -264,6 +270,6 @@ func TestUpgradeVerdict(t *testing.T) {
 			t.Fatalf("a verdict of status 200: %q", p)
 		}
 	}()
-	new(Scan).Answer([]byte(get("/ws")), "", MaxRequest, testRemote,
+	new(Scan).Answer([]byte(get("/ws")), anySite, testRemote,
 		func(*Request) Verdict { return Verdict{Status: 200} })
 }
