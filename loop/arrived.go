@@ -46,22 +46,30 @@ func (c *Conn) received(b []byte) {
 		return
 	}
 	var s upgrade.Scan
+	was := c.held()
 	if c.asked != nil {
 		c.asked.text = append(c.asked.text, b...)
 		b, s = c.asked.text, c.asked.scan
 	}
-	cfg := &c.loop.engine.cfg
-	response, used, status := s.Answer(b, cfg.Path, cfg.MaxHead, c.Remote(), c.judge, cfg.Files...)
+	response, used, status := s.Answer(b, &c.loop.engine.site, c.Remote(), c.judge)
 	if status == 0 {
 		if c.asked == nil {
 			c.asked = &askedPart{text: append([]byte(nil), b...)}
 		}
-		c.asked.scan = s
+		if c.asked.scan = s; s.Body() && c.secure == nil {
+			c.accountFor(was)
+		}
 		return
 	}
 	c.asked, c.reading = nil, status == 101
 	if !c.reading {
 		c.signs.setDeaf()
+	}
+	if was > 0 && c.secure == nil {
+		c.accountFor(was)
+	}
+	if c.stream != streamNot {
+		status = 101
 	}
 	c.loop.post(event{kind: evUpgrade, conn: c, data: response, code: uint16(status), arg: c.input >= inJudged})
 	if c.reading && used < len(b) {
@@ -89,10 +97,14 @@ func (c *Conn) judge(r *upgrade.Request) upgrade.Verdict {
 		return tooMany
 	}
 	c.input = inJudged
-	c.signs.bits.Or(signJudging)
+	c.signs.bits.Or(signJudging | signJudged)
 	defer c.signs.bits.And(^uint32(signJudging))
 	v := e.cfg.Handler.Open(c, r)
-	c.deflate = v.Deflate && r.Deflate
+	if r.Stream == "" {
+		c.deflate = v.Deflate && r.Deflate
+	} else if v.Status == 0 {
+		c.streams(v.Marked)
+	}
 	return v
 }
 
@@ -113,9 +125,12 @@ func (c *Conn) fault(code uint16, reason string) {
 	c.signs.setDeaf()
 }
 
-// held returns the memory of an incomplete message and an incomplete TLS record.
+// held returns the memory of an incomplete message, an incomplete body and an incomplete TLS record.
 func (c *Conn) held() int {
 	n := c.reader.Held()
+	if c.asked != nil && c.asked.scan.Body() {
+		n += cap(c.asked.text)
+	}
 	if c.secure != nil {
 		n += c.secure.Held()
 	}
@@ -130,12 +145,28 @@ func (c *Conn) accountFor(was int) {
 		return
 	}
 	c.letGo()
+	if c.input < inJudged {
+		c.signs.setDeaf()
+		v := upgrade.Verdict{Status: http.StatusServiceUnavailable, Body: noMemory, RetryAfter: 10}
+		c.loop.post(event{kind: evUpgrade, conn: c, data: upgrade.Refuse(v, nil), code: uint16(v.Status), arg: false})
+		return
+	}
 	c.fault(wire.CloseTryLater, noMemory)
+}
+
+// giveUp ends a connection whose memory others need. Any goroutine may call it.
+func (c *Conn) giveUp() {
+	if c.signs.bits.Load()&signJudged == 0 {
+		c.cut() // its request was not answered yet
+		return
+	}
+	c.Close(wire.CloseTryLater, noMemory)
 }
 
 // letGo frees that memory once no input is, or will be, read any more.
 func (c *Conn) letGo() {
 	c.reader.End()
+	c.asked = nil
 	if c.secure != nil {
 		c.secure.Trim(true)
 	}

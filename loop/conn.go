@@ -38,6 +38,7 @@ const (
 	signJudging                   // the handler's Open is running
 	signAuthenticated             // messages may have their full length
 	signSession                   // the handler has set the session
+	signJudged                    // the handler's Open has been called
 )
 
 func (s *signs) deaf() bool          { return s.bits.Load()&signDeaf != 0 }
@@ -79,6 +80,7 @@ type Conn struct {
 	input     input      // what the input begins with
 	reading   bool       // the upgrade was granted: input is frames
 	deflate   bool       // permessage-deflate was agreed on; does not change once reading is set
+	stream    streaming  // it reads events; does not change once the upgrade is answered
 	discarded uint32     // bytes read since it is deaf
 	paid      uint32     // frames held against the pace, as of earned
 	unhandled uint16     // input since the loop last caught up: see maxUnhandled

@@ -84,6 +84,14 @@
 // frame, when the client is next sent to, so a client that does not read has no notices waiting for
 // it. If the wildcard has been given up meanwhile, the membership is left again.
 //
+// # Streams of events
+//
+// A client on whose way WebSocket is blocked asks for server-sent events (Config.Stream). Package
+// upgrade reads its request with the body, Handler.Open is asked for a verdict, and from then on it is a
+// connection like the others, with two differences (stream.go). What it is sent is made into events: texts
+// when they are put into the outbox, and frames of rooms when they are gathered. And it says nothing:
+// its input is discarded, and the kernel finds out that it is gone (TCP_USER_TIMEOUT).
+//
 // # Which goroutine may touch what
 //
 // A Loop's goroutine alone touches its connections' members, outbox, state and timers, and sends

@@ -28,6 +28,10 @@ type Config struct {
 	Path string
 	// Files are served beside it.
 	Files []*upgrade.File
+	// Stream is the path of streams of events, for clients that cannot have WebSocket. Empty: none.
+	Stream string
+	// Origins reports whether pages of an origin may read streams. Nil: all may.
+	Origins func(origin string) bool
 	// Loops is the number of loops, which own the connections. Each uses one processor at most.
 	// Zero means half of the processors: the pollers, the appenders and the kernel need the others.
 	Loops int
@@ -177,6 +181,7 @@ func set[T int | time.Duration](v *T, d T) {
 // Engine accepts connections and runs the loops that own them.
 type Engine struct {
 	cfg   Config
+	site  upgrade.Site
 	net   *netpoll.Engine
 	loops []*Loop
 	start time.Time
@@ -197,13 +202,19 @@ type Engine struct {
 	putOff      [putOffs]atomic.Uint64
 }
 
+// maxBody bounds what a request for a stream says, since its client is not known yet.
+const maxBody = 64 << 10
+
 // New returns an engine. Start opens its port.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Handler == nil {
 		return nil, errors.New("loop: an engine needs a handler")
 	}
 	cfg.defaults()
-	e := &Engine{cfg: cfg, start: time.Now()}
+	e := &Engine{cfg: cfg, start: time.Now(), site: upgrade.Site{
+		Path: cfg.Path, Files: cfg.Files, MaxHead: cfg.MaxHead, Stream: cfg.Stream,
+		MaxBody: min(cfg.MaxMessage, maxBody), Allows: cfg.Origins,
+	}}
 	e.gate.init(&cfg)
 	e.incoming.init(&cfg)
 	e.gate.incoming = &e.incoming

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"tapecast/loop/crowd"
-	"tapecast/rooms/wire"
 )
 
 // incoming bounds the memory of all incomplete messages together, since a client may hold the end
@@ -47,7 +46,7 @@ func (m *incoming) holds(c *Conn, n int64) bool {
 		if old == c {
 			ok = false
 		} else {
-			old.Close(wire.CloseTryLater, noMemory)
+			old.giveUp()
 		}
 	}
 	return ok

@@ -20,6 +20,13 @@ type joiner struct {
 
 func (j joiner) Open(c *Conn, r *upgrade.Request) upgrade.Verdict {
 	names := strings.Split(r.Query, ",")
+	if r.Stream != "" { // its body says it all, a line each
+		c.SetSession(new(session))
+		for line := range strings.Lines(string(r.Body)) {
+			j.Message(c, 1, []byte(strings.TrimSpace(line)))
+		}
+		return upgrade.Verdict{Marked: r.Query == "marked"}
+	}
 	c.SetSession(new(session))
 	c.SendText([]byte("hello " + names[0]))
 	var refs []RoomRef

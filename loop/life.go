@@ -68,6 +68,10 @@ func (f *life) upgraded(c *Conn, e *event) {
 	}
 	c.state = stOpen
 	l.stats.Upgraded++
+	if c.stream != streamNot {
+		l.stats.Streams++
+		l.streamTimeout(c)
+	}
 	l.timers.schedule(c)
 	if c.side == nil {
 		l.send.flush(c)
@@ -120,6 +124,7 @@ func (f *life) offer(c *Conn, frames []byte) bool {
 // connection is then being closed.
 func (f *life) enqueue(c *Conn, frames []byte) bool {
 	o := c.outOf()
+	frames = f.loop.said(c, frames)
 	if o.wouldOverflow(frames) {
 		f.close(c, wire.ClosePolicy, []byte(noReadReason))
 		return false
@@ -159,7 +164,9 @@ func (f *life) close(c *Conn, code uint16, reason []byte) {
 	c.leaveAll()
 	o := c.outOf()
 	o.pong, o.ping = nil, nil
-	o.close = wire.CloseFrame(code, reason)
+	if o.close = wire.CloseFrame(code, reason); c.stream != streamNot {
+		o.close = wire.AppendCloseEvent(nil, code, reason)
+	}
 	c.deadline = l.engine.tick() + ticks(closeWait)
 	c.pingAt, c.timerAt = 0, 0
 	l.timers.schedule(c)

@@ -38,7 +38,7 @@ func (c *Conn) sideOf() *side {
 
 // sent removes the first n bytes of what is sent before the frames of rooms, and returns how many
 // of the n are left for those frames.
-func (o *outbox) sent(n int) int {
+func (o *outbox) sent(n int, stream streaming) int {
 	if n = takeOff(&o.rest, n); len(o.rest) > 0 {
 		return 0
 	}
@@ -49,6 +49,10 @@ func (o *outbox) sent(n int) int {
 		n -= len(o.replies)
 		o.replies = nil
 		return n
+	}
+	if stream != streamNot { // events go out in order, and nothing between them
+		o.rest, o.replies = o.replies[n:], nil
+		return 0
 	}
 	at := 0
 	for at < n {

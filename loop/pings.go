@@ -13,7 +13,8 @@ import (
 const maxNotice = 16 << 10
 
 // pings keep quiet connections alive and find those whose clients are gone. A ping is a `positions`
-// notice, or a WebSocket ping if the client does not want those.
+// notice, or a WebSocket ping if the client does not want those. A reader of events answers nothing, so
+// that the kernel finds those that are gone (streamTimeout).
 type pings struct {
 	loop    *Loop
 	scratch []byte // for text that answer copies
@@ -102,6 +103,11 @@ const stood = 5
 // ping sends a WebSocket ping. The client counts as silent from the first unanswered ping on.
 func (p *pings) ping(c *Conn) {
 	l := p.loop
+	if c.stream != streamNot {
+		c.outOf().ping = []byte(wire.PingEvent)
+		l.owed.add(c)
+		return
+	}
 	if c.pinged == 0 || c.answered() {
 		c.pinged = l.engine.tick()
 		c.deadline = c.pinged + ticks(l.engine.cfg.PongTimeout)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"math"
 	"net/http"
 	"net/netip"
 	"time"
@@ -176,6 +177,9 @@ func (s *sender) encrypt(c *Conn) (n int, err error) {
 	at := plainCursor{iov: s.iov[:s.n]}
 	if c.out != nil {
 		at.edge = len(c.out.rest)
+	}
+	if c.stream != streamNot {
+		at.edge = math.MaxInt // events may be cut anywhere
 	}
 	for n < s.total && !t.Waiting() {
 		s.plain = at.next(s.plain[:0])

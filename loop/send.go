@@ -32,6 +32,8 @@ type sender struct {
 	total  int // bytes in them
 	pieces []rooms.Piece
 	runs   []run
+	events rooms.Events // of members that read those
+	mark   rooms.Mark
 	left   int    // bytes that may still be gathered
 	more   bool   // a member lacks more than was gathered
 	visits int    // so far: where the next one begins
@@ -59,6 +61,7 @@ func (s *sender) reset() {
 	clear(s.pieces)
 	s.n, s.total, s.more = 0, 0, false
 	s.pieces, s.runs = s.pieces[:0], s.runs[:0]
+	s.events.Reset()
 }
 
 // flush sends all that the connection lacks, up to maxVisit and as far as the kernel takes it. What
@@ -135,7 +138,7 @@ func (s *sender) push(c *Conn) {
 	c.flags |= fSent
 	total := n
 	if c.out != nil {
-		n = c.out.sent(n)
+		n = c.out.sent(n, c.stream)
 	}
 	begun := l.stats.Frames
 	n = s.advance(c, n)
@@ -274,6 +277,9 @@ func (s *sender) gatherMember(c *Conn, k int) bool {
 	}
 	s.more = s.more || cut.More
 	if n := len(pieces) - had; n > 0 {
+		if c.stream != streamNot {
+			s.makeEvents(c, m, cut.Extra, pieces[had:])
+		}
 		s.runs = append(s.runs, run{member: k, pieces: n, cut: cut})
 		for _, p := range pieces[had:] {
 			s.left -= len(p.Bytes)

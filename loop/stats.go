@@ -20,6 +20,7 @@ type LoopStats struct {
 	Members       int64 `metric:"tapecast_subscriptions"` // memberships
 	Wildcards     int64 `metric:"tapecast_wildcards"`     // held
 
+	Streams           uint64 `metric:"tapecast_streams_total"`            // streams of events among the accepted
 	Upgraded          uint64 `metric:"tapecast_handshakes_total"`         // answers to upgrade requests: accepted,
 	Refused           uint64 `metric:"tapecast_handshakes_refused_total"` // and refused
 	Files             uint64 `metric:"tapecast_files_served_total"`       // requests answered with a file
