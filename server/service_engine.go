@@ -53,7 +53,8 @@ func (s *Server) startEngine(context.Context) error {
 		return err
 	}
 	e, err := loop.New(loop.Config{
-		Addr: c.Listen, Path: c.Path, Files: files, Loops: c.Loops, Pollers: c.Pollers,
+		Addr: c.Listen, Path: c.Path, Files: files, Stream: c.Stream, Origins: s.handler.AllowsOrigin,
+		Loops: c.Loops, Pollers: c.Pollers,
 		Table: s.table, Handler: s.handler.Engine(), Recall: s.recall, PositionsAt: s.positionsAt, Log: s.log,
 		SnapshotBegins: s.handler.SnapshotBegins, SnapshotSent: s.handler.SnapshotSent,
 		RecallBegins: s.handler.RecallBegins, RecallGiven: s.handler.RecallGiven,

@@ -45,6 +45,14 @@ func (c *collector) checkServer(cfg *Config) {
 	if !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?# \t") {
 		c.add("server.path", fmt.Sprintf("%q is not a path", s.Path), "write one that begins with a slash, such as /ws")
 	}
+	switch p := s.Stream; {
+	case p == "":
+	case !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || strings.ContainsAny(p, "?# \t%"):
+		c.add("server.stream", fmt.Sprintf("%q is not a path", p),
+			"write one that begins with a slash and does not end with one, such as /stream, or nothing for no streams")
+	case p == s.Path || strings.HasPrefix(s.Path, p+"/"):
+		c.add("server.stream", fmt.Sprintf("%q has server.path in it", p), "write another path, such as /stream")
+	}
 	c.atLeast("server.max_head", s.MaxHead, 1<<10, "browsers send nearly as much")
 	if s.MaxHead > 64<<10 {
 		c.add("server.max_head", s.MaxHead.String()+" is more than 64KiB",

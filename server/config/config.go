@@ -40,6 +40,9 @@ type Server struct {
 	Listen string `koanf:"listen"`
 	// Path is the one path that is upgraded. Default /ws.
 	Path string `koanf:"path"`
+	// Stream is the path of streams of server-sent events, for clients that cannot have WebSocket: POST
+	// it, or GET a room under it. Default /stream; empty: there are none.
+	Stream string `koanf:"stream"`
 	// Drain is the time over which a stopping node spreads its closes. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 	// DrainDelay is how long a stopping node still takes clients, until balancers notice. Default 0s.

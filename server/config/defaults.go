@@ -10,6 +10,7 @@ func Default() *Config {
 		Server: Server{
 			Listen:           "127.0.0.1:8080",
 			Path:             "/ws",
+			Stream:           "/stream",
 			Drain:            20 * time.Second,
 			NotSentLowat:     128 << 10,
 			MaxHead:          16 << 10,

@@ -64,9 +64,10 @@ func (h *Handler) askInHandshake(c conn, s *session, r *upgrade.Request, ask err
 	s.phase = phAsking
 	s.mu.Unlock()
 	c.SetTimeout(h.timeout)
-	token, manual := strings.Clone(r.Token), r.Param("join") == "manual"
-	asked := h.askFor(c, token, ask, len(token), func(who auth.Identity, err error) {
-		h.judgedInHandshake(c, s, phAsking, token, manual, who, err, time.Now())
+	token, manual := strings.Clone(r.Token), manual(r)
+	refuse := func(f fault, code int, reason string) { h.hangUp(c, s, idNull, f, code, reason) }
+	asked := h.askFor(c, token, ask, len(token)+parsedSize*len(r.Body), func(who auth.Identity, err error) {
+		h.judgedInHandshake(c, s, phAsking, token, manual, who, err, time.Now(), refuse)
 	})
 	if !asked {
 		h.note(tooManyAsk, c, "", "")

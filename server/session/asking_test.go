@@ -240,7 +240,7 @@ func TestAskingEnds(t *testing.T) {
 	session := sessionOf(parked)
 	h.closed(parked, 1006)
 	h.judgedInHandshake(parked, session, phAsking, "", false, auth.Identity{User: "42",
-		Expires: time.Now().Add(time.Hour).Unix()}, nil, time.Now())
+		Expires: time.Now().Add(time.Hour).Unix()}, nil, time.Now(), func(fault, int, string) {})
 	if h.limit.Users.Len() != 0 || h.limit.Pending.Load() != 0 || session.phase != phClosed {
 		t.Errorf("%d users, %d are pending, phase %d", h.limit.Users.Len(), h.limit.Pending.Load(), session.phase)
 	}

@@ -2,10 +2,11 @@
 // JSON-RPC methods. It imports the engine's and the rooms' types. It uses a connection through an
 // interface (conn), so that tests have their own.
 //
-// New makes the Handler, and the engine calls Handler.Engine(). A message goes from its poller to
-// admitMessage, which counts it against the pace, and then to message. That parses it (method.go),
-// counts its cost (budget.go) and calls the method: authenticate (auth.go), subscribe,
-// unsubscribe and list_subscriptions (rooms.go, join.go, wildcard.go), or ping. A token that
+// New makes the Handler, and the engine calls Handler.Engine(). A handshake is judged in handshake.go. One
+// for a stream of events says all at once what others say by authenticate and subscribe (stream.go). A
+// message goes from its poller to admitMessage, which counts it against the pace, and then to message.
+// That parses it (method.go), counts its cost (budget.go) and calls the method: authenticate (auth.go),
+// subscribe, unsubscribe and list_subscriptions (rooms.go, join.go, wildcard.go), or ping. A token that
 // must be asked for elsewhere parks the session (asking.go). Whether it is revoked is judged when the
 // session takes it, and again after each revocation (revoked.go). The connection's loop joins the
 // rooms and calls back for the reply. Texts are written in reply.go, and codes and notices are in

@@ -3,11 +3,8 @@ package session
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,7 +16,6 @@ import (
 	"tapecast/server/auth"
 	"tapecast/server/auth/revoked"
 	"tapecast/server/config"
-	"tapecast/server/jsontext"
 	"tapecast/server/limits"
 	"tapecast/server/logging"
 	"tapecast/server/rights"
@@ -116,142 +112,6 @@ func (h *Handler) Calls(visit func(method string, n uint64)) {
 // Timings returns the times to check one token, and from the token to auto_subscribed.
 func (h *Handler) Timings() []Timing { return []Timing{h.authTime, h.joinTime} }
 
-// open decides on a handshake. A connection with a session counts until closed.
-func (h *Handler) open(c conn, r *upgrade.Request) upgrade.Verdict {
-	if !h.accepting.Load() {
-		return unavailable("the server is stopping", 5)
-	}
-	if h.tiersKnown != nil && !h.tiersKnown() {
-		return unavailable("the node is not ready, since limits.tiers_topic was not read yet", 5)
-	}
-	if r.Token != "" {
-		if wait := h.wornOut(c); wait > 0 {
-			return unavailable("too many bad tokens came from this address", max(5, seconds(wait)))
-		}
-	}
-	if v := h.vet(c, r); v.Status != 0 {
-		return v
-	}
-	attach, s := h.newSession()
-	if r.Token == "" && !c.Pend() {
-		h.logLimit(c, h.limit.Hit(limits.Pending), "")
-		return unavailable("too many connections are waiting to authenticate", 5)
-	}
-	s.last = h.lastOf(c)
-	h.limit.Conns.Add(1)
-	if r.Token != "" {
-		c.SetSession(attach)
-		h.openWithToken(c, s, r)
-		return upgrade.Verdict{}
-	}
-	h.limit.Pending.Add(1)
-	s.phase = phPending
-	c.SetSession(attach)
-	c.SetTimeout(h.timeout)
-	q := getRequest()
-	q.out = wire.AppendAuthRequired(q.out[:0], h.timeout, h.maxEarly, h.certifies(c))
-	c.SendText(q.out)
-	putRequest(q)
-	return upgrade.Verdict{}
-}
-
-// vet refuses handshakes of pages that may not connect, and tokens in URLs where they may not come.
-func (h *Handler) vet(c conn, r *upgrade.Request) upgrade.Verdict {
-	if !h.queryToken && r.Param("token") != "" {
-		h.note("token in the URL", c, "", "")
-		return upgrade.Verdict{Status: http.StatusBadRequest, Body: "a token in the URL may be logged on its way, " +
-			"and is not accepted here (auth.query_token); send it by authenticate, the header Authorization, or the " +
-			"subprotocols bearer and the token\n"}
-	}
-	if len(h.origins) == 0 {
-		return upgrade.Verdict{}
-	}
-	if origin := r.Header("Origin"); origin != "" && !allows(h.origins, origin) {
-		h.note("origin refused", c, "", jsontext.Quoted([]byte(origin)))
-		return upgrade.Verdict{Status: http.StatusForbidden,
-			Body: "pages of this origin may not connect (auth.origins)\n"}
-	}
-	return upgrade.Verdict{}
-}
-
-// allows reports whether an origin is one of a list, or under a name with a star.
-func allows(list []string, origin string) bool {
-	origin = strings.ToLower(origin)
-	return slices.ContainsFunc(list, func(o string) bool {
-		scheme, under, star := strings.Cut(o, "*")
-		return o == origin || star && strings.HasPrefix(origin, scheme) && strings.HasSuffix(origin, under) &&
-			len(origin) > len(scheme)+len(under)
-	})
-}
-
-// openWithToken authenticates by the handshake. A browser shows a page nothing of an answer other
-// than 101, so a bad token is refused after the upgrade.
-func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) {
-	start := time.Now()
-	id, err := h.auth.ParseToken(r.Token)
-	if errors.Is(err, auth.ErrAsk) {
-		h.askInHandshake(c, s, r, err)
-		return
-	}
-	h.judgedInHandshake(c, s, phClosed, r.Token, r.Param("join") == "manual", id, err, start)
-}
-
-// judgedInHandshake goes on with a token of the handshake that was checked: at once, while the
-// session is still phClosed, or later, when its client may be gone.
-func (h *Handler) judgedInHandshake(c conn, s *session, was phase, token string, manual bool, id auth.Identity,
-	err error, start time.Time) {
-	h.authTime.Update(time.Since(start).Seconds())
-	refuse := func(f fault, code int, reason string) {
-		if was == phAsking {
-			h.hangUp(c, s, idNull, f, code, reason)
-			return
-		}
-		h.say(c, idNull, f)
-		c.Close(code, reason)
-	}
-	if err != nil {
-		h.refuseInHandshake(c, token, err, refuse)
-		return
-	}
-	names, user, ok := h.autoJoin(rights.Who{User: id.User, Claims: id.Claims, Looked: id.Looked})
-	if !ok {
-		refuse(changedMeanwhile, wire.CloseExpired, comeAgainReason)
-		return
-	}
-	id.User = user
-	tier, ok := h.takeUser(id)
-	if !ok {
-		h.logLimit(c, h.limit.Hit(limits.User), id.User)
-		refuse(fault{code: wire.CodeLimit, text: tooManyOfUser}, wire.CloseTooMany, tooManyOfUser)
-		return
-	}
-	next := phJoining
-	if manual {
-		next = phManual
-	}
-	if err := h.admit(c, s, id, tier, was, next, start); err != nil {
-		h.limit.Users.Give(id.User, 0)
-		if err != errOver {
-			h.refuseInHandshake(c, token, err, refuse)
-		}
-		return
-	}
-	c.SetAuthenticated(true)
-	q := getRequest()
-	q.out = wire.AppendAuthenticated(q.out[:0], h.told(c, id))
-	c.SendText(q.out)
-	putRequest(q)
-	if !manual {
-		h.joinFirst(c, s, names, wishes{snapshot: true}, start)
-	}
-}
-
-const tooManyOfUser = "limit reached: too many connections of this user"
-
-func unavailable(why string, retry int) upgrade.Verdict {
-	return upgrade.Verdict{Status: http.StatusServiceUnavailable, Body: why + "; try again later\n", RetryAfter: retry}
-}
-
 // timer checks a session: it was not authenticated in time, or its token expires.
 func (h *Handler) timer(c conn) {
 	s := sessionOf(c)
@@ -326,7 +186,7 @@ type loopHandler struct{ h *Handler }
 // Open decides on a handshake.
 func (l loopHandler) Open(c *loop.Conn, r *upgrade.Request) upgrade.Verdict {
 	v := l.h.open(c, r)
-	v.Deflate = l.h.deflate
+	v.Deflate, v.Marked = l.h.deflate, r.Stream != "" && r.Path != r.Stream
 	return v
 }
 

@@ -151,7 +151,8 @@ func failures(joined []loop.Joined) (n int) {
 
 // joinFirst joins the rooms of the authentication in one step. The reply comes before their frames.
 func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start time.Time) {
-	user := s.name()
+	user, stream := s.name(), streamOfConn(c)
+	names, w = stream.first(names, w)
 	w.noWildcards = true
 	a := h.ask(c, s, user, names, w)
 	a.strays = h.strays(names, w, h.row(s).Wildcards)
@@ -171,6 +172,7 @@ func (h *Handler) joinFirst(c conn, s *session, names []string, w wishes, start 
 		h.joinTime.Update(time.Since(start).Seconds())
 		return a.appendAutoSubscribed(make([]byte, 0, autoSubscribedSize(joined)), joined)
 	})
+	h.follow(c, stream, user, start)
 }
 
 // autoSubscribedSize returns about the size of the notice: a buffer that grows is copied.

@@ -210,7 +210,8 @@ func TestRevokedBeforeTheSessionHasTheToken(t *testing.T) {
 		go func() {
 			defer close(done)
 			id := auth.Identity{User: user, Expires: 1 << 33}
-			h.judgedInHandshake(c, s, phAsking, "token", false, id, nil, h.begun)
+			h.judgedInHandshake(c, s, phAsking, "token", false, id, nil, h.begun,
+				func(f fault, code int, reason string) { h.hangUp(c, s, idNull, f, code, reason) })
 		}()
 		testwait.Until(t, testwait.Patience, "it is about to be let in", func() bool {
 			conns, _ := h.limit.Users.Of(user)

@@ -148,8 +148,8 @@ func (h *Handler) siftOr(c conn, unsure func(conn, *session)) {
 // beginSift returns false if a sift is under way that has not looked at the claims yet. Where a session
 // has no claims it is only sifted when rules are replaced.
 func beginSift(c conn) bool {
-	r, ok := c.Session().(*ruled)
-	if !ok {
+	r := ruledOf(c)
+	if r == nil {
 		return true
 	}
 	r.mu.Lock()
@@ -160,7 +160,7 @@ func beginSift(c conn) bool {
 }
 
 func endSift(c conn) {
-	if r, ok := c.Session().(*ruled); ok {
+	if r := ruledOf(c); r != nil {
 		r.mu.Lock()
 		r.sifting = false
 		r.mu.Unlock()

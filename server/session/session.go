@@ -114,8 +114,11 @@ type ruled struct {
 	sifting bool         // sift is under way, and has not looked at the claims yet
 }
 
-// newSession returns a session that is not open yet.
-func (h *Handler) newSession() (attach any, s *session) {
+// newSession returns a session that is not open yet: that of a stream, or a new one.
+func (h *Handler) newSession(stream *streamed) (attach any, s *session) {
+	if stream != nil {
+		return stream, &stream.session
+	}
 	if len(h.rules.Load().Claims()) == 0 {
 		s = &session{phase: phClosed}
 		return s, s
@@ -124,12 +127,25 @@ func (h *Handler) newSession() (attach any, s *session) {
 	return r, &r.session
 }
 
+// ruledOf returns the session of a connection with the claims of its token; nil: it has none.
+func ruledOf(c conn) *ruled {
+	switch s := c.Session().(type) {
+	case *ruled:
+		return s
+	case *streamed:
+		return &s.ruled
+	}
+	return nil
+}
+
 // sessionOf returns the session of a connection; nil: it was refused, or is gone.
 func sessionOf(c conn) *session {
 	switch s := c.Session().(type) {
 	case *session:
 		return s
 	case *ruled:
+		return &s.session
+	case *streamed:
 		return &s.session
 	}
 	return nil
@@ -144,7 +160,7 @@ func (h *Handler) who(c conn) (who rights.Who) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	who.User, who.Anonymous = s.user, s.anonymousLocked()
-	if r, ok := c.Session().(*ruled); ok {
+	if r := ruledOf(c); r != nil {
 		who.Claims, who.Looked = r.claims, r.looked
 	}
 	return who
@@ -153,8 +169,8 @@ func (h *Handler) who(c conn) (who rights.Who) {
 // setClaimsLocked keeps the claims of a token that was accepted. It reports whether they differ from
 // those of the token before it.
 func setClaimsLocked(c conn, id auth.Identity) (changed bool) {
-	r, ok := c.Session().(*ruled)
-	if !ok {
+	r := ruledOf(c)
+	if r == nil {
 		return false
 	}
 	r.looked = id.Looked
