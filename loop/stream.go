@@ -67,7 +67,7 @@ func (s *sender) makeEvents(c *Conn, m *member.Member, x *member.Extra, pieces [
 	var mark *rooms.Mark
 	if c.stream == streamMarked {
 		mark = &s.mark
-		mark.Set(s.loop.rules.Position(m, x))
+		mark.Set(s.loop.rules.Mark(m, x))
 	}
 	for i := range pieces {
 		pieces[i] = s.events.Piece(pieces[i], mark)

@@ -180,6 +180,14 @@ func (r *Rules) Position(m *Member, x *Extra) rooms.Positions {
 	return r.reached(m, x)
 }
 
+// Mark is Position, and known within a past too. It looks at each frame of the past that was sent.
+func (r *Rules) Mark(m *Member, x *Extra) rooms.Positions {
+	if x == nil || x.past == nil || x.missed != nil || x.found != nil {
+		return r.Position(m, x)
+	}
+	return rooms.Positions{Epoch: x.epoch, Offsets: x.past.Reached(x.pastAt, &x.filter, x.upTo)}
+}
+
 // reached returns the positions of the cursor.
 func (r *Rules) reached(m *Member, x *Extra) rooms.Positions {
 	at := r.Table.PositionsAt(m.Room(), m.at)
