@@ -43,6 +43,10 @@ type Verdict struct {
 	// Marked gives the events of a stream ids. The client may be in one room then.
 	Marked bool
 
+	// Close is the code with which a connection would be closed for the same reason. The refusal of a
+	// stream has it in the field Tapecast-Close. 0: none.
+	Close int
+
 	allow string // the methods, of status 405; "": GET
 }
 

@@ -94,7 +94,7 @@ func appendAllowed(b []byte, origin string) []byte {
 		return b
 	}
 	b = append(append(append(b, "Access-Control-Allow-Origin: "...), origin...), "\r\n"...)
-	b = append(b, "Access-Control-Expose-Headers: Retry-After\r\n"...)
+	b = append(b, "Access-Control-Expose-Headers: Retry-After, Tapecast-Close\r\n"...)
 	if origin != "*" {
 		b = append(b, "Vary: Origin\r\n"...)
 	}

@@ -103,7 +103,7 @@ func TestStreamRefused(t *testing.T) {
 	f := func(status int, why, request string) {
 		t.Helper()
 		request = strings.Replace(request, "Host: x\r\n", "Host: x\r\nOrigin: https://good\r\n", 1)
-		r, asked := asks(t, request, Verdict{Status: 429, Body: "slower", RetryAfter: 7})
+		r, asked := asks(t, request, Verdict{Status: 429, Body: "slower", RetryAfter: 7, Close: 4129})
 		if r == nil || r.StatusCode != status || !r.Close ||
 			r.Header.Get("Access-Control-Allow-Origin") != "https://good" {
 			t.Fatalf("%q is answered by %+v", request, r)
@@ -114,7 +114,8 @@ func TestStreamRefused(t *testing.T) {
 		if body, _ := io.ReadAll(r.Body); !strings.Contains(string(body), why) {
 			t.Errorf("%q is refused by %q, want %q", request, body, why)
 		}
-		if status == 405 && r.Header.Get("Allow") == "" || status == 429 && r.Header.Get("Retry-After") != "7" {
+		if status == 405 && r.Header.Get("Allow") == "" || status == 429 && (r.Header.Get("Retry-After") != "7" ||
+			r.Header.Get("Tapecast-Close") != "4129") {
 			t.Errorf("%d without its field: %v", status, r.Header)
 		}
 	}

@@ -203,6 +203,9 @@ func refuse(v Verdict, method, origin string) []byte {
 		b = append(b, "\r\nRetry-After: "...)
 		b = strconv.AppendInt(b, int64(v.RetryAfter), 10)
 	}
+	if v.Close > 0 {
+		b = strconv.AppendInt(append(b, "\r\nTapecast-Close: "...), int64(v.Close), 10)
+	}
 	b = appendAllowed(append(b, "\r\n"...), origin)
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(v.Body)+1), 10)

@@ -112,6 +112,7 @@ func (h *Handler) openWithToken(c conn, s *session, r *upgrade.Request) (v upgra
 		if r.Stream != "" {
 			h.faults.Add(1)
 			v = refusedStream(f)
+			v.Close = code
 			return
 		}
 		h.say(c, idNull, f)

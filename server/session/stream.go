@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valyala/fastjson"
+
 	"tapecast/loop/upgrade"
 	"tapecast/rooms"
 	"tapecast/rooms/wire"
@@ -22,11 +24,14 @@ import (
 // streamed is the session of such a client.
 type streamed struct {
 	ruled
-	q      *request // a subscribe; nil: it was served
+	asks   []*request // a subscribe each; nil: they were served
 	auth   authRequest
-	wishes wishes
-	named  bool // the request names rooms
+	wishes wishes // for the rooms of auto_join
+	named  bool   // the request names rooms, or says that it has none
 }
+
+// maxAsks is how many subscribes one request for a stream may have.
+const maxAsks = 64
 
 // streamOf reads a request for a stream. A verdict other than zero refuses it.
 func (h *Handler) streamOf(r *upgrade.Request) (*streamed, upgrade.Verdict) {
@@ -38,13 +43,7 @@ func (h *Handler) streamOf(r *upgrade.Request) (*streamed, upgrade.Verdict) {
 			return nil, refusedStream(badParams(why))
 		}
 	}
-	const head = `{"jsonrpc":"2.0","id":1,"method":"subscribe","params":`
-	text := append(append(append(make([]byte, 0, len(head)+len(body)+1), head...), body...), '}')
-	s.q = new(request)
-	if f := s.q.parse(text); f.is() {
-		return nil, refusedStream(f)
-	}
-	f := s.read()
+	f := s.read(body)
 	if f.is() {
 		return nil, refusedStream(f)
 	}
@@ -52,31 +51,71 @@ func (h *Handler) streamOf(r *upgrade.Request) (*streamed, upgrade.Verdict) {
 		r.Token = s.auth.token
 	}
 	if r.Token == "" && !s.auth.anonymous && !s.auth.certificate {
-		return nil, upgrade.Verdict{Status: http.StatusUnauthorized,
+		return nil, upgrade.Verdict{Status: http.StatusUnauthorized, Close: wire.CloseAuth,
 			Body: "no token: send the header Authorization: Bearer TOKEN, or token in the body"}
 	}
 	return s, upgrade.Verdict{}
 }
 
-// read checks what the request's object says.
-func (s *streamed) read() (f fault) {
-	if s.auth, f = authParams(s.q); f.is() {
+// subscribeOf parses a subscribe with that id and those params.
+func subscribeOf(id, params []byte) (*request, fault) {
+	text := append(append([]byte(`{"jsonrpc":"2.0","id":`), id...), `,"method":"subscribe","params":`...)
+	q := new(request)
+	f := q.parse(append(append(text, params...), '}'))
+	return q, f
+}
+
+// read reads the body of a request.
+func (s *streamed) read(body []byte) (f fault) {
+	q, f := subscribeOf([]byte("1"), body)
+	if f.is() {
 		return f
 	}
-	if s.named = s.q.get("rooms") != nil; s.named {
-		_, _, f = s.q.roomNames()
+	if s.auth, f = authParams(q); f.is() {
+		return f
 	}
-	if !f.is() {
-		s.wishes, f = s.q.wishes()
+	if s.wishes, f = q.wishes(); f.is() {
+		return f
 	}
+	list, rooms := q.get("requests"), q.get("rooms")
+	s.named = list != nil || rooms != nil
 	switch {
-	case f.is():
 	case s.auth.join != nil:
 		return badParams("params.join is not known here: name the rooms in params.rooms")
-	case s.wishes.keys != nil && !s.named:
+	case list != nil && rooms != nil:
+		return badParams("params.requests and params.rooms contradict each other: send one of them")
+	case list != nil:
+		return s.readAsks(list)
+	case rooms != nil:
+		s.asks = []*request{q}
+		_, _, f = q.roomNames()
+	case s.wishes.keys != nil:
 		return badParams("params.keys are for rooms that are named in params.rooms")
 	}
 	return f
+}
+
+// readAsks reads params.requests: a list of subscribes, each an object with the id of its reply and the
+// params.
+func (s *streamed) readAsks(v *fastjson.Value) fault {
+	list, err := v.Array()
+	if err != nil || len(list) > maxAsks {
+		return badParams("params.requests must be a list of at most " + strconv.Itoa(maxAsks) +
+			` subscribes, such as {"id":1,"params":{"rooms":["trades"]}}`)
+	}
+	for i, it := range list {
+		id, params := it.Get("id"), it.Get("params")
+		if id == nil || params == nil {
+			return badParams("params.requests[" + strconv.Itoa(i) + "] must be an object with id and params")
+		}
+		q, f := subscribeOf(id.MarshalTo(nil), params.MarshalTo(nil))
+		if f.is() {
+			f.text += " (params.requests[" + strconv.Itoa(i) + "])"
+			return f
+		}
+		s.asks = append(s.asks, q)
+	}
+	return fault{}
 }
 
 // getBody makes of a GET the object that a POST would have.
@@ -175,22 +214,21 @@ func (s *streamed) first(names []string, w wishes) ([]string, wishes) {
 // follow joins the rooms that the request names. It runs once, right after joinFirst has asked for
 // its own, by the goroutine that let the client in.
 func (h *Handler) follow(c conn, s *streamed, user string, now time.Time) {
-	if s == nil || s.q == nil {
+	if s == nil {
 		return
 	}
-	q := s.q
-	s.q = nil
-	if !s.named {
-		return
+	asks := s.asks
+	s.asks = nil
+	for _, q := range asks {
+		h.limit.Requests.Add(1)
+		h.calls[opSubscribe].Add(1)
+		v, retry := h.charge(c, user, q.cost(0), h.elapsed(now))
+		if v != limits.OK {
+			h.overLimit(c, limits.Cost, user)
+			h.hangUp(c, &s.session, q.id, fault{code: wire.CodeRate, text: rateCost, retryAfter: retry},
+				wire.CloseRate, "rate limited")
+			return
+		}
+		h.subscribe(c, &s.session, q, user)
 	}
-	h.limit.Requests.Add(1)
-	h.calls[opSubscribe].Add(1)
-	v, retry := h.charge(c, user, q.cost(0), h.elapsed(now))
-	if v != limits.OK {
-		h.overLimit(c, limits.Cost, user)
-		h.hangUp(c, &s.session, q.id, fault{code: wire.CodeRate, text: rateCost, retryAfter: retry},
-			wire.CloseRate, "rate limited")
-		return
-	}
-	h.subscribe(c, &s.session, q, user)
 }

@@ -46,7 +46,7 @@ func TestStreamRooms(t *testing.T) {
 			t.Errorf("told %s\nwant %s", lines[i], want[i])
 		}
 	}
-	if strings.Join(c.in, ",") != "trades" || sessionOf(c).rooms != 1 || streamOfConn(c).q != nil {
+	if strings.Join(c.in, ",") != "trades" || sessionOf(c).rooms != 1 || streamOfConn(c).asks != nil {
 		t.Errorf("in %v, session %+v", c.in, sessionOf(c))
 	}
 	h.closed(c, 1000)
@@ -59,6 +59,19 @@ func TestStreamRooms(t *testing.T) {
 	c, _ = asksStream(h, "", "", "", fmt.Sprintf(`{"token":%q,"rooms":["trades:*"]}`, token))
 	if c.code != 0 || c.wildcards == nil {
 		t.Errorf("with a token in the body and a wildcard: close %d, %s", c.code, c.take())
+	}
+	h.closed(c, 1000)
+	c, _ = asksStream(h, "", "", token, `{"requests":[]}`)
+	if got := c.take(); len(c.in) > 0 || !strings.Contains(got, `"totalRooms":0`) {
+		t.Errorf("without requests it is in %v: %s", c.in, got)
+	}
+	h.closed(c, 1000)
+	c, _ = asksStream(h, "", "", token, `{"requests":[{"id":7,"params":{"rooms":["trades"],"max_rate":1}},
+		{"id":"b","params":{"rooms":["prices"],"keys":["A"]}},{"id":9,"params":{"rooms":[]}}]}`)
+	got := c.take()
+	if strings.Join(c.in, ",") != "trades,prices" || !strings.Contains(got, `"id":7,"result"`) ||
+		!strings.Contains(got, `"id":"b","result"`) || !strings.Contains(got, `"id":9,"error":{"code":-32602`) {
+		t.Errorf("by three requests it is in %v: %s", c.in, got)
 	}
 	h.closed(c, 1000)
 	c, v = asksStream(h, "/prices", "key=A&key=B&max_rate=0.5&snapshot=false&since=e1/0:5,2:6", token, "")
@@ -97,6 +110,11 @@ func TestStreamRefused(t *testing.T) {
 	f(400, "max_rate", "", "", token, `{"rooms":["trades"],"max_rate":-1}`)
 	f(400, "params.keys", "", "", token, `{"keys":["a"]}`)
 	f(400, "params.join", "", "", token, `{"join":["trades"]}`)
+	f(400, "contradict", "", "", token, `{"rooms":["trades"],"requests":[]}`)
+	f(400, "a list", "", "", token, `{"requests":{}}`)
+	f(400, "requests[1] must", "", "", token, `{"requests":[{"id":1,"params":{}},{"id":2}]}`)
+	f(400, "(params.requests[0])", "", "", token, `{"requests":[{"id":{},"params":{}}]}`)
+	f(400, "a list", "", "", token, `{"requests":[`+strings.Repeat("1,", 64)+`1]}`)
 	f(400, "an object", "", "", token, `["trades"]`)
 	f(400, "wildcard", "/trades:*", "", token, "")
 	f(400, "not the id", "/trades", "since=x", token, "")
