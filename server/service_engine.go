@@ -36,7 +36,8 @@ func (s *Server) connectionManager() *registry.Service {
 
 // clientFiles returns the JavaScript client as the public port serves it.
 func clientFiles() (files []*upgrade.File, err error) {
-	for path, body := range map[string][]byte{"/client.js": js.Bundle, "/shared.js": js.Shared} {
+	for path, body := range map[string][]byte{"/client.js": js.Bundle, "/shared.js": js.Shared,
+		"/stream.js": js.Stream} {
 		f, err := upgrade.NewFile(path, "text/javascript; charset=utf-8", body)
 		if err != nil {
 			return nil, err

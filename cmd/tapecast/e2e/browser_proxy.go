@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -13,6 +14,8 @@ import (
 type cutProxy struct {
 	addr string // where the client connects
 	to   string
+	// refuses refuses each upgrade, as proxies do that know no WebSocket. It is set before clients come.
+	refuses bool
 
 	mu    sync.Mutex
 	last  *link // the newest connection
@@ -66,17 +69,36 @@ func (x *cutProxy) serve(client net.Conn) {
 	x.mu.Lock()
 	to := x.to
 	x.mu.Unlock()
+	head, refused := []byte(nil), false
+	if x.refuses {
+		if head, refused = refuseUpgrade(client); refused {
+			return
+		}
+	}
 	server, err := net.DialTimeout("tcp", to, patience)
 	if err != nil {
 		client.Close()
 		return
 	}
+	_, _ = server.Write(head)
 	l := &link{client: client, server: server}
 	x.mu.Lock()
 	x.last, x.links = l, x.links+1
 	x.mu.Unlock()
 	go l.pump(server, client)
 	go l.pump(client, server)
+}
+
+// refuseUpgrade answers a request for WebSocket. It returns what it has read of another one.
+func refuseUpgrade(client net.Conn) (head []byte, refused bool) {
+	head = make([]byte, 16<<10)
+	n, err := client.Read(head)
+	if head = head[:n]; err == nil && !bytes.Contains(head, []byte("websocket")) {
+		return head, false
+	}
+	_, _ = io.WriteString(client, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	client.Close()
+	return nil, true
 }
 
 // moveTo sends later connections to another server.

@@ -34,7 +34,10 @@ func TestTradesAtClients(t *testing.T) {
 	rows := trades(t, max)
 	k.topic(t, "trades", cutsPartitions)
 	conf := config(k, strings.ReplaceAll(cutsConfig, "RETAIN", retain))
-	x := &applications{t: t, nodes: []*gateway{start(t, conf), start(t, conf)}}
+	x := &applications{t: t, nodes: []*gateway{start(t, conf), start(t, conf)}, blockedOf: 2}
+	if scaled().full() {
+		x.blockedOf = 10
+	}
 	for n := range goClients {
 		x.goClient(n)
 	}
@@ -58,8 +61,12 @@ func TestTradesAtClients(t *testing.T) {
 	})
 	w.flush()
 	x.exactly(k.read(t, "trades"), jsClients)
-	t.Logf("%d trades, each exactly once at each of %d Go and %d JavaScript applications, over %d cuts and the end of "+
-		"a gateway; %d connections", len(rows), goClients, jsClients, x.cuts, x.opens)
+	t.Logf("%d trades, each exactly once at each of %d Go and %d JavaScript applications, of which %d read events, "+
+		"over %d cuts and the end of a gateway; %d connections", len(rows), goClients, jsClients, x.blocked, x.cuts,
+		x.opens)
+	if n := x.nodes[0].metric("tapecast_streams_total"); n < float64(x.blocked) {
+		t.Errorf("%v streams were read", n)
+	}
 	if x.cuts < len(x.proxies) || x.opens < 2*len(x.proxies) {
 		t.Error("this shows little")
 	}
@@ -70,9 +77,12 @@ type applications struct {
 	t       *testing.T
 	nodes   []*gateway // the second one is killed
 	proxies []*cutProxy
-	killed  bool
-	cuts    int
-	inputs  []io.Writer // of the programs in node
+	// One of so many clients in node finds WebSocket blocked, and reads events.
+	blockedOf int
+	blocked   int
+	killed    bool
+	cuts      int
+	inputs    []io.Writer // of the programs in node
 
 	mu     sync.Mutex
 	joined int
@@ -207,6 +217,10 @@ func (x *applications) inNode(flags []string, clients int) {
 	var begins []begin
 	for range clients {
 		url, token := x.proxy()
+		if blocked := len(x.proxies)%x.blockedOf == 0; blocked {
+			x.proxies[len(x.proxies)-1].refuses = true
+			x.blocked++
+		}
 		begins = append(begins, begin{url, token, cutsPartitions})
 	}
 	x.inputs = append(x.inputs, in)

@@ -125,7 +125,8 @@ func (r *streamReader) sameAs(topic [][]record, mine func(record) bool) {
 		got[f.part] = append(got[f.part], summed{f.part, f.off, f.sum})
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		r.t.Errorf("%s of %s: %d events, the topic has %d records; they are not the same", r.room, r.user, len(r.got), n)
+		r.t.Errorf("%s of %s: %d events, the topic has %d records; they are not the same", r.room, r.user,
+			len(r.got), n)
 	}
 }
 

@@ -7,6 +7,11 @@ import _ "embed"
 //go:embed dist/client.js
 var Bundle []byte
 
+// Stream is what the client loads where WebSocket is blocked: what the gateway serves at /stream.js.
+//
+//go:embed dist/stream.js
+var Stream []byte
+
 // Shared is what pages share one connection with: what the gateway serves at /shared.js, beside the client.
 //
 //go:embed dist/shared.js

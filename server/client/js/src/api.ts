@@ -118,6 +118,11 @@ export interface Options {
   storage?: { getItem(key: string): string | null; setItem(key: string, value: string): void };
   /** For where there is no global WebSocket. With that of the package ws, Retry-After is seen too. */
   WebSocket?: new (url: string, protocol: string) => any;
+  /**
+   * Where streams of events are, after two failed upgrades: an address, or a path beside that of `url`. Default
+   * "stream"; false: nowhere.
+   */
+  stream?: string | false;
 }
 
 export interface Tape {

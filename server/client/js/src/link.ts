@@ -15,6 +15,10 @@ const PROBING = 9;
 const GOOD = 10_000;
 /** After how many short ones in turn the waits grow, whatever their end. */
 const SHORT = 3;
+/** The code by which a stream asks for another one at once. */
+const RESTART = 4299;
+/** After how many failed upgrades in turn events are read instead. */
+const BLOCKED = 2;
 /** How long the gateway has to close after an error without an id. */
 const CLOSING = 2000;
 
@@ -40,6 +44,8 @@ export abstract class Link extends Emitter {
   private _queue: (() => void)[] = [];
   private _deaf: (() => void)[] = [];
   private _timers = new Set<any>();
+  private _failed = 0; // upgrades in turn
+  private _streams = false; // the connection reads events
   private _odd = false; // a frame of this connection was none of the protocol's
 
   abstract _begin(): void;
@@ -144,15 +150,35 @@ export abstract class Link extends Emitter {
   }
 
   private _open(turn: number, token?: string): void {
-    const mine = (f: (e: any) => void) => (e: any) => turn === this._turn && f(e);
+    const { url, stream } = this._options;
+    this._streams = stream !== false && this._failed >= BLOCKED;
+    if (this._streams) {
+      const at = new URL(stream || "stream", url.replace(/^ws/, "http"));
+      import("./stream.js").then(
+        ({ EventStream }) => turn === this._turn && this._use(new EventStream(at.href), turn, token),
+        (e) => turn === this._turn && this._lost(1006, e.message),
+      );
+      return;
+    }
+    this._failed++;
     let ws: any;
     try {
-      ws = this._ws = new (this._options.WebSocket ?? WebSocket)(this._options.url, "tapecast.v1");
+      ws = new (this._options.WebSocket ?? WebSocket)(url, "tapecast.v1");
     } catch (e: any) { // the address is wrong
       return this._stop(1006, e.message);
     }
+    this._use(ws, turn, token);
+  }
+
+  private _use(ws: any, turn: number, token?: string): void {
+    const mine = (f: (e: any) => void) => (e: any) => turn === this._turn && f(e);
+    this._ws = ws;
+    ws.onopen = () => { this._failed = 0; };
     ws.onmessage = mine((e) => this._hear(e.data, token));
-    ws.onclose = mine((e) => this._lost(e.code, e.reason));
+    ws.onclose = mine((e) => {
+      if (e.after) this._after = bounded(e.after * 1000);
+      this._lost(e.code, e.reason);
+    });
     // A close follows with its code. Some engines send none if there was no connection.
     ws.onerror = mine(() => setTimeout(mine(() => this._lost(1006, "no connection"))));
     ws.on?.("unexpected-response", (_: any, answer: any) => { // of the package ws
@@ -272,6 +298,8 @@ export abstract class Link extends Emitter {
     if (this.state === "closed") return;
     if (code === 1009 || (code >= 4000 && code < 4100)) return this._stop(code, reason);
     this._cut();
+    if (code === RESTART) return this._dial();
+    if (this._streams) this._failed = BLOCKED - 1; // WebSocket gets another chance
     if (lived > GOOD) this._short = this._tries = 0;
     else if (opened && plain && this._short++ < SHORT) this._tries = 0;
     const most = Math.min(60, (soon ? 1 : 10) * 2 ** this._tries++) * 1000;

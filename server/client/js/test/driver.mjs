@@ -81,6 +81,7 @@ const begin = () => {
   why = undefined;
   rooms = Object.create(null);
   tape = connect({
+    stream: false, // the scenarios are of a WebSocket
     url: options.url, token: options.anonymous ? undefined : getToken, storage: options.storage ? storage : undefined,
     WebSocket: Chosen,
   });
