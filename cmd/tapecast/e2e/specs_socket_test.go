@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -57,11 +60,13 @@ func TestSocketAsSpecified(t *testing.T) {
 	s.identities()
 	s.rooms(k, w)
 	s.limits(w)
+	streamEnds := s.stream()
 	bye := s.dial("?token=" + claimed("7", jwt.MapClaims{"role": "desk"}))
 	bye.notice("auto_subscribed")
 	g.cmd.Process.Signal(syscall.SIGTERM)
 	bye.notice("server_shutdown")
 	g.ended(patience, 0)
+	<-streamEnds
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, list := range []map[string]*jsonschema.Schema{s.client, s.gateway} {
@@ -117,6 +122,29 @@ func (s *socketSpec) hears(list map[string]*jsonschema.Schema, text []byte) {
 		return
 	}
 	s.seen[names[0]]++
+}
+
+// stream reads a stream until the gateway ends it.
+func (s *socketSpec) stream() (ended <-chan struct{}) {
+	s.t.Helper()
+	body := encoded(map[string]any{"token": tokenFor("45", time.Hour), "rooms": []string{"deals:A"}})
+	s.hears(s.client, body)
+	resp, err := http.Post("http://"+s.g.public+"/stream", "text/plain", bytes.NewReader(body))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("no stream: %v, %v", resp, err)
+	}
+	done, events := make(chan struct{}), bufio.NewScanner(resp.Body)
+	events.Scan()
+	go func() {
+		defer close(done)
+		defer resp.Body.Close()
+		for ok := true; ok; ok = events.Scan() {
+			if text, is := strings.CutPrefix(events.Text(), "data: "); is {
+				s.hears(s.gateway, []byte(text))
+			}
+		}
+	}()
+	return done
 }
 
 func (s *socketSpec) dial(query string) *client {
