@@ -226,7 +226,7 @@ func (a *recaller) takeOver() {
 			a.refuse(w, refusedOld, &rooms.TooOldError{Why: "no topic feeds the room"})
 			continue
 		}
-		u := a.user(w.User)
+		u := a.user(w.Payer)
 		if u.waiting >= maxUserRecalls {
 			a.refuse(w, refusedCrowd, &rooms.NotNowError{
 				Why: "the user resumes in too many rooms at once", RetryAfter: 5 * recallRetry,
@@ -263,7 +263,7 @@ func (a *recaller) tidy(now time.Time) {
 		maps.DeleteFunc(k.handed, func(_ string, s *shared) bool { return !a.handed.live(s) })
 	}
 	for name, u := range a.users {
-		if u.idle(a.c.cfg.RecallBytes, now) && a.handed.of(u) == 0 {
+		if u.idle(now) && a.handed.of(u) == 0 {
 			delete(a.users, name)
 		}
 	}

@@ -238,10 +238,10 @@ func TestRecallUsersForgotten(t *testing.T) {
 	a := newRecaller(&Consumer{cfg: Config{RecallBytes: 6000}})
 	now := time.Now()
 	for i := range 1000 {
-		a.user(fmt.Sprint(i)).left = 0
+		a.user(rooms.Payer{User: fmt.Sprint(i)}).left = 0
 	}
-	a.user("whole")
-	a.user("waits").waiting = 1
+	a.user(rooms.Payer{User: "whole"})
+	a.user(rooms.Payer{User: "waits"}).waiting = 1
 	a.tidy(now)
 	if n := len(a.users); n != 1001 {
 		t.Errorf("%d users are counted, 1001 are in debt or wait", n)

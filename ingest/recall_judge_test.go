@@ -18,10 +18,10 @@ func TestJudgeOfBoundsNotKnown(t *testing.T) {
 		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: "e", bounds: map[int32]bounds{
 			0: {low, high},
 		}}
-		w := &asked{Recall: &rooms.Recall{
+		w := &asked{user: &recallUser{budget: -1}, Recall: &rooms.Recall{
 			Epoch: "e", After: []rooms.Pos{{Partition: 0, Offset: 4}}, UpTo: []rooms.Pos{{Partition: 0, Offset: 9}},
 		}, from: []int64{5}}
-		_, err := k.judge(w, -1, time.Now())
+		_, err := k.judge(w, time.Now())
 		var tooOld *rooms.TooOldError
 		if errors.As(err, &tooOld) != old || !old && low < 0 && !errors.Is(err, errSlow) {
 			t.Errorf("from %d to %d: %v", low, high, err)
@@ -45,11 +45,11 @@ func TestJudgeOfEpochs(t *testing.T) {
 		k := &recallTopic{topic: &topic{name: "orders", feed: feed}, epoch: looked, bounds: map[int32]bounds{
 			0: {low, 20},
 		}}
-		w := &asked{Recall: &rooms.Recall{
+		w := &asked{user: &recallUser{budget: -1}, Recall: &rooms.Recall{
 			Epoch: of, Lost: lost, After: []rooms.Pos{{Partition: 0, Offset: -1}},
 			UpTo: []rooms.Pos{{Partition: 0, Offset: 19}},
 		}, from: []int64{0}}
-		_, err := k.judge(w, -1, time.Now())
+		_, err := k.judge(w, time.Now())
 		var tooOld *rooms.TooOldError
 		if errors.As(err, &tooOld) != old || !old && !errors.Is(err, errSlow) {
 			t.Fatalf("of %s, looked at %s: %v", of, looked, err)

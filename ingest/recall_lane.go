@@ -118,7 +118,7 @@ func (a *recaller) read(r *recallRead) {
 		all += n
 	}
 	for u, n := range g.want { // the users of a group share the cost
-		if a.c.cfg.RecallBytes >= 0 && all > 0 {
+		if u.budget >= 0 && all > 0 {
 			u.left -= float64(r.bytes) * n / all
 		}
 	}

@@ -41,7 +41,7 @@ func (r *rig) recallAs(user, room string, after, upTo []int64) func() ([]string,
 			if past.UpTo == nil {
 				return got, nil
 			}
-			next := &rooms.Recall{Pattern: q.Pattern, Room: q.Room, Epoch: q.Epoch, User: q.User,
+			next := &rooms.Recall{Pattern: q.Pattern, Room: q.Room, Epoch: q.Epoch, Payer: q.Payer,
 				UpTo: q.UpTo, More: true}
 			for i, p := range past.UpTo {
 				next.After = append(next.After,
@@ -59,7 +59,7 @@ func (r *rig) recallOf(user, room string, after, upTo []int64) *rooms.Recall {
 	if !ok {
 		r.t.Fatalf("no room %q", room)
 	}
-	q := &rooms.Recall{Pattern: p, Room: room, Epoch: p.Feed.Epoch(), User: user}
+	q := &rooms.Recall{Pattern: p, Room: room, Epoch: p.Feed.Epoch(), Payer: rooms.Payer{User: user}}
 	for i := range after {
 		q.After = append(q.After, rooms.Pos{Partition: int32(i), Offset: after[i]})
 		q.UpTo = append(q.UpTo, rooms.Pos{Partition: int32(i), Offset: upTo[i]})

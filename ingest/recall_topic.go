@@ -143,8 +143,9 @@ func (w *asked) lack() (n int64) {
 }
 
 // judge returns an error if a request cannot be served. budget is a user's bytes a minute; <0: none.
-func (k *recallTopic) judge(w *asked, budget int64, now time.Time) (refusal, error) {
+func (k *recallTopic) judge(w *asked, now time.Time) (refusal, error) {
 	size, known := k.size()
+	budget := w.user.budget
 	lacks := float64(w.lack()) * size
 	old := func(format string, args ...any) error {
 		return &rooms.TooOldError{Oldest: k.oldest(w, budget), Why: fmt.Sprintf(format, args...)}
@@ -176,13 +177,13 @@ func (k *recallTopic) judge(w *asked, budget int64, now time.Time) (refusal, err
 	if budget < 0 || w.More || w.Judged || !known {
 		return 0, nil
 	}
-	w.user.refill(budget, now)
+	w.user.refill(now)
 	switch {
 	case lacks > float64(budget):
 		return refusedMuch, old("the messages since then have about %.0f bytes, "+
 			"more than the gateway reads again for a user in a minute (%d)", lacks, budget)
 	case lacks > max(w.user.left, 0) && lacks > 0:
-		wait := w.user.until(int64(lacks), budget)
+		wait := w.user.until(int64(lacks))
 		return refusedBudget, &rooms.NotNowError{
 			Why:        "the user's budget for messages that are read again is used up",
 			RetryAfter: wait.Round(time.Millisecond),

@@ -60,7 +60,7 @@ func (a *recaller) settle(w *asked, now time.Time) bool {
 		return true
 	}
 	if !w.judged && k.at.After(w.came) {
-		why, err := k.judge(w, a.c.cfg.RecallBytes, now)
+		why, err := k.judge(w, now)
 		switch {
 		case errors.Is(err, errSlow): // a partition has no leader, or the leader does not answer
 			if !k.looking && k.wants.IsZero() {
@@ -168,14 +168,14 @@ func (a *recaller) mayRead(w *asked, now time.Time) bool {
 		a.soon(w.topic.retryAt)
 		return false
 	}
-	if most := a.c.cfg.RecallBytes; most >= 0 {
-		w.user.refill(most, now)
+	if most := w.user.budget; most >= 0 {
+		w.user.refill(now)
 		if w.user.left <= 0 {
 			if !w.late {
 				w.late = true
 				a.figures.budgetWaits.Add(1)
 			}
-			a.soon(now.Add(w.user.until(min(a.slice(), most), most)))
+			a.soon(now.Add(w.user.until(min(a.slice(), most))))
 			return false
 		}
 	}

@@ -19,42 +19,59 @@ import (
 type recallUser struct {
 	waiting int       // requests
 	round   uint64    // the round of its last turn
+	budget  int64     // bytes a minute, as its last request had it; below 0: any number
 	left    float64   // bytes left of its budget; below 0: more was read than it had
 	at      time.Time // when left was refilled last
 	pressed time.Time // when its members were last asked to give frames back
 	held    int64     // bytes of frames that its members hold; under handouts.mu
 }
 
-// user returns the user's figures. All requests without a user count as one user.
-func (a *recaller) user(name string) *recallUser {
-	u := a.users[name]
+// user returns the figures of a request's user, with the budget that the request brings. All requests
+// without a user count as one user.
+func (a *recaller) user(who rooms.Payer) *recallUser {
+	u, now := a.users[who.User], time.Now()
+	budget := cmp.Or(who.RecallBytes, a.c.cfg.RecallBytes)
 	if u == nil {
-		u = &recallUser{left: float64(a.c.cfg.RecallBytes), at: time.Now()}
-		a.users[name] = u
+		u = &recallUser{budget: budget, left: float64(budget), at: now}
+		a.users[who.User] = u
 		a.figures.users.Store(int64(len(a.users)))
 	}
+	u.allow(budget, now)
 	return u
 }
 
-// refill adds what has come of the user's budget since the last time. The budget is in bytes a
-// minute. No more than one minute's bytes are saved.
-func (u *recallUser) refill(budget int64, now time.Time) {
-	if now.After(u.at) {
-		u.left = min(float64(budget), u.left+float64(budget)*now.Sub(u.at).Minutes())
+// allow gives the user another budget. What it has used is not forgotten: more comes from now on at the
+// new rate, up to the new budget.
+func (u *recallUser) allow(budget int64, now time.Time) {
+	switch {
+	case budget == u.budget:
+		return
+	case u.budget < 0:
+		u.left, u.at = float64(budget), now
+	default:
+		u.refill(now)
+		u.left = min(u.left, float64(max(budget, 0)))
+	}
+	u.budget = budget
+}
+
+// refill adds what has come of the user's budget since the last time. No more than one minute's bytes
+// are saved.
+func (u *recallUser) refill(now time.Time) {
+	if now.After(u.at) && u.budget >= 0 {
+		u.left = min(float64(u.budget), u.left+float64(u.budget)*now.Sub(u.at).Minutes())
 		u.at = now
 	}
 }
 
-func (u *recallUser) until(bytes, budget int64) time.Duration {
-	return time.Duration((float64(bytes) - u.left) / float64(budget) * float64(time.Minute))
+func (u *recallUser) until(bytes int64) time.Duration {
+	return time.Duration((float64(bytes) - u.left) / float64(u.budget) * float64(time.Minute))
 }
 
 // idle reports whether the user has no request, and a full budget.
-func (u *recallUser) idle(budget int64, now time.Time) bool {
-	if budget >= 0 {
-		u.refill(budget, now)
-	}
-	return u.waiting == 0 && (budget < 0 || u.left >= float64(budget))
+func (u *recallUser) idle(now time.Time) bool {
+	u.refill(now)
+	return u.waiting == 0 && (u.budget < 0 || u.left >= float64(u.budget))
 }
 
 // handouts counts the frames that members hold until they are sent. Any goroutine may use it.

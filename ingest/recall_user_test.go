@@ -7,6 +7,39 @@ import (
 	"tapecast/rooms"
 )
 
+// TestBudgetOfRequest: a request brings the budget of its user. Another budget holds from then on, and what
+// was used of the old one is not given again.
+func TestBudgetOfRequest(t *testing.T) {
+	a := newRecaller(&Consumer{cfg: Config{RecallBytes: 6000}})
+	of := func(n int64) *recallUser { return a.user(rooms.Payer{User: "u", RecallBytes: n}) }
+	now := time.Now()
+	f := func(n, budget int64, after time.Duration, left float64) {
+		t.Helper()
+		u := of(n)
+		now = now.Add(after)
+		if u.refill(now); u.budget != budget || budget >= 0 && (u.left < left-1 || u.left > left+60) {
+			t.Errorf("by %d: %.0f bytes of %d a minute are left, want %.0f of %d", n, u.left, u.budget, left, budget)
+		}
+	}
+	f(0, 6000, 0, 6000)
+	of(0).left = 1000
+	f(60_000, 60_000, 0, 1000) // a higher tier: more comes, but not at once
+	f(60_000, 60_000, 30*time.Second, 31_000)
+	f(6000, 6000, 0, 6000) // a lower one
+	of(0).left = -500
+	f(3000, 3000, 0, -500) // less than is in use
+	f(3000, 3000, 30*time.Second, 1000)
+	f(-1, -1, 0, 0)
+	if u := of(-1); !u.idle(now) {
+		t.Error("a user without a limit is in debt")
+	}
+	f(6000, 6000, 0, 6000)
+	other := a.user(rooms.Payer{User: "v"})
+	if other.budget != 6000 || len(a.users) != 2 {
+		t.Errorf("another user has %d", other.budget)
+	}
+}
+
 // TestTakeBackFromSlow: a member that is sent nothing gives its frames back soon, one that is sent something
 // holds them longer, and nobody for ever: what trickles would hold memory for hours.
 func TestTakeBackFromSlow(t *testing.T) {

@@ -1,6 +1,9 @@
 package loop
 
-import "tapecast/loop/upgrade"
+import (
+	"tapecast/loop/upgrade"
+	"tapecast/rooms"
+)
 
 // Handler decides what connections may do, and the loop delivers. Package server has one, and the
 // echo of the command line is another.
@@ -27,9 +30,9 @@ type Handler interface {
 	// It may be called early if the wall clock was set (see SetTimer).
 	Timer(c *Conn)
 
-	// User returns the user who pays for what the connection causes. It is "" before the client has
+	// Payer returns who pays for what the connection causes. It is nobody before the client has
 	// authenticated and after Closed. It runs on the loop's goroutine and must not block.
-	User(c *Conn) string
+	Payer(c *Conn) rooms.Payer
 
 	// Closed is called once for each connection that Open has seen, after it has left its rooms, on
 	// the loop's goroutine. code is the code of the close frame: 1005 if it had none, 1006 if there

@@ -36,7 +36,7 @@ func (j *joining) begin(l *Loop, c *Conn) {
 			j.join.Rooms = append(j.join.Rooms, rooms.Member{Name: ref.Name, Pattern: ref.Pattern, Since: ref.Since})
 		}
 	}
-	j.join.User = l.handler.User(c)
+	j.join.Payer = l.handler.Payer(c)
 	j.join.Done = func(*rooms.Join) { l.post(event{kind: evJoined, conn: c, arg: j}) }
 	l.table.Join(l.listener, &j.join)
 }

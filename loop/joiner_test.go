@@ -202,7 +202,7 @@ func (joiner) Admit(*Conn) bool { return true }
 
 func (joiner) Flooded(c *Conn, what Pace) { c.loop.log.Warn("limited", "what", what) }
 
-func (joiner) User(*Conn) string { return "" }
+func (joiner) Payer(*Conn) rooms.Payer { return rooms.Payer{} }
 
 func (j joiner) Closed(_ *Conn, code int) {
 	if j.closed != nil {

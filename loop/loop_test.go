@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"tapecast/loop/upgrade"
+	"tapecast/rooms"
 	"tapecast/rooms/testwait"
 )
 
@@ -23,7 +24,7 @@ func (echo) Admit(*Conn) bool                             { return true }
 func (echo) Flooded(*Conn, Pace)                          {}
 func (echo) Message(c *Conn, op byte, p []byte)           { c.Send(op, p) }
 func (echo) Timer(*Conn)                                  {}
-func (echo) User(*Conn) string                            { return "" }
+func (echo) Payer(*Conn) rooms.Payer                      { return rooms.Payer{} }
 func (e echo) Closed(_ *Conn, code int) {
 	if e.closed != nil {
 		e.closed <- code

@@ -42,7 +42,7 @@ func (c *memberClient) Wake() { c.loop.ready.add(c.conn()) }
 func (c *memberClient) Rejoin(x *member.Extra, r *rooms.Room, since rooms.Positions) {
 	l := c.loop
 	again := rooms.Member{Name: r.Name(), Pattern: r.Pattern(), Since: &since}
-	j := &rooms.Join{User: l.handler.User(c.conn()), Rooms: []rooms.Member{again}}
+	j := &rooms.Join{Payer: l.handler.Payer(c.conn()), Rooms: []rooms.Member{again}}
 	j.Done = func(*rooms.Join) {
 		l.do(func(l *Loop) {
 			given := &j.Rooms[0]
@@ -82,7 +82,7 @@ func (c *memberClient) Recall(x *member.Extra, given *rooms.Member, ask *rooms.R
 	if began {
 		c.extras.reading = true
 	}
-	ask.User = l.handler.User(c.conn())
+	ask.Payer = l.handler.Payer(c.conn())
 	ask.TakeBack = l.takesBack(c.conn(), given.Sub)
 	l.engine.cfg.Recall(ask)
 }

@@ -20,7 +20,8 @@ func (j *joining) locate(l *Loop, c *Conn) bool {
 			continue
 		}
 		j.waiting++
-		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, l.handler.User(c), func(at rooms.Positions, err error) {
+		user := l.handler.Payer(c).User
+		l.engine.cfg.PositionsAt(ref.Pattern, ref.SinceTime, user, func(at rooms.Positions, err error) {
 			l.do(func(l *Loop) { j.located(l, c, ref, at, err) })
 		})
 	}
@@ -62,7 +63,7 @@ func (j *joining) recall(l *Loop, c *Conn) bool {
 		}
 		j.waiting++
 		ask := &rooms.Recall{
-			Pattern: r.Pattern, Room: r.Name, User: l.handler.User(c), Epoch: r.Since.Epoch,
+			Pattern: r.Pattern, Room: r.Name, Payer: l.handler.Payer(c), Epoch: r.Since.Epoch,
 			Lost: r.Resume.Lost, After: r.Resume.After(), UpTo: r.Resume.UpTo, Next: counted && len(j.recalls) > 0,
 			Done:     func(p *rooms.Past, err error) { l.do(func(l *Loop) { j.recalled(l, c, i, p, err) }) },
 			TakeBack: l.takesBack(c, r.Sub),

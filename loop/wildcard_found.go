@@ -86,7 +86,7 @@ func (j *joining) seek(l *Loop, c *Conn) bool {
 		if found = found || known; ask == nil {
 			continue
 		}
-		ask.User = l.handler.User(c)
+		ask.Payer = l.handler.Payer(c)
 		ask.Names = func(names []string, err error) {
 			l.do(func(l *Loop) {
 				w.Named(names, err)
@@ -110,7 +110,7 @@ func (j *joining) soughtAll(l *Loop, c *Conn) {
 	if j.waiting--; j.waiting > 0 {
 		return
 	}
-	join := &rooms.Join{User: l.handler.User(c)}
+	join := &rooms.Join{Payer: l.handler.Payer(c)}
 	if c.state == stOpen {
 		for _, w := range j.wildcards {
 			again := l.rules.Again(&w.Wildcard, func(room string) bool { return j.named(c, room) })

@@ -1,28 +1,37 @@
 package rooms
 
 import (
+	"cmp"
 	"math"
 	"strings"
 	"sync"
 )
 
+// Payer is who pays for what a request causes, and how much that may be for all requests of the user.
+type Payer struct {
+	User        string // "": nobody
+	EmptyRooms  int    // most rooms without data; 0: Config.EmptyRooms; below 0: any number
+	RecallBytes int64  // bytes read again in a minute; 0: as whoever reads them has it; below 0: any number
+}
+
 // payers counts the empty rooms of each user: public rooms that a join of the user created and that
 // have had no record. Appenders use it when such a room is created or removed. A user without such
 // rooms is not in the map.
 type payers struct {
-	most int // of one user; 0: any number
+	most int // of one user that brings no number of its own; 0: any number
 
 	mu sync.Mutex
 	n  map[string]int
 }
 
-func (p *payers) take(user string) bool {
+func (p *payers) take(who Payer) bool {
+	user, most := who.User, cmp.Or(who.EmptyRooms, p.most)
 	if user == "" {
 		return true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.most > 0 && p.n[user] >= p.most {
+	if most > 0 && p.n[user] >= most {
 		return false
 	}
 	p.n[user]++
@@ -42,7 +51,7 @@ func (p *payers) give(user string) {
 
 // roomFor returns the room of a join, and creates it empty if it does not exist. Empty rooms are
 // counted apart, so that names without records take no space from data.
-func (s *shard) roomFor(user string, member *Member) (*Room, error) {
+func (s *shard) roomFor(who Payer, member *Member) (*Room, error) {
 	if r := s.rooms.findString(member.Name); r != nil {
 		return r, nil
 	}
@@ -56,7 +65,7 @@ func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 	}
 	// A user has at most one private room of a pattern, so those are not counted.
 	if !p.Class.Private() {
-		if err := s.pay(p, user); err != nil {
+		if err := s.pay(p, who); err != nil {
 			p.empty.Add(-1)
 			return nil, err
 		}
@@ -64,19 +73,19 @@ func (s *shard) roomFor(user string, member *Member) (*Room, error) {
 	r := s.make(member.Name, p)
 	r.chain.empty = true
 	if !r.private() {
-		s.payer[r] = user
+		s.payer[r] = who.User
 	}
 	return r, nil
 }
 
 // pay counts an empty room of a user, or says why it may not be created.
-func (s *shard) pay(p *Pattern, user string) error {
-	guest := s.table.isGuest(user)
+func (s *shard) pay(p *Pattern, who Payer) error {
+	guest := s.table.isGuest(who.User)
 	if guest && p.guests.Add(1) > (p.maxRooms()+1)/2 {
 		p.guests.Add(-1)
 		return ErrGuestRooms
 	}
-	if s.table.payers.take(user) {
+	if s.table.payers.take(who) {
 		return nil
 	}
 	if guest {

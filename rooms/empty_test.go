@@ -35,6 +35,38 @@ func TestEmptyRooms(t *testing.T) {
 	m.check()
 }
 
+// TestEmptyRoomsOfPayer: a join may bring a number of its own, for all of the user's joins from then on.
+func TestEmptyRoomsOfPayer(t *testing.T) {
+	m := newManual(t, Config{Shards: 2, EmptyRooms: 2},
+		&Pattern{Match: "a:*", Class: &Class{Name: "kept", Keep: true}, Feed: newOpenFeed(1)})
+	l, n := m.listen(), 0
+	f := func(most, ask, want int) {
+		t.Helper()
+		j := &Join{Payer: Payer{User: "x", EmptyRooms: most}, Done: func(*Join) {}}
+		for range ask {
+			n++
+			j.Rooms = append(j.Rooms, Member{Name: fmt.Sprint("a:", n), Pattern: m.Catalog().Patterns()[0]})
+		}
+		m.Join(l, j)
+		m.answer()
+		got := 0
+		for _, r := range j.Rooms {
+			if r.Err == nil {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("at most %d: %d of %d rooms, want %d", most, got, ask, want)
+		}
+	}
+	f(3, 5, 3)
+	f(0, 5, 0) // as for users that bring none
+	f(5, 5, 2)
+	f(-1, 50, 50)
+	f(5, 1, 0)
+	m.check()
+}
+
 // emptying is a table whose rooms are joined by users before anybody feeds them.
 type emptying struct {
 	*manual
@@ -44,7 +76,7 @@ type emptying struct {
 
 // enter lets a user join rooms.
 func (e *emptying) enter(user string, names ...string) (members []Member) {
-	j := &Join{User: user, Done: func(*Join) {}}
+	j := &Join{Payer: Payer{User: user}, Done: func(*Join) {}}
 	for _, name := range names {
 		p, _, _ := e.cfg.Catalog.Resolve(name)
 		j.Rooms = append(j.Rooms, Member{Name: name, Pattern: p})
@@ -181,7 +213,7 @@ func TestGuestRooms(t *testing.T) {
 	join := func(user, room string, want error) {
 		t.Helper()
 		p, _, _ := m.cfg.Catalog.Resolve(room)
-		j := &Join{User: user, Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: p}}}
+		j := &Join{Payer: Payer{User: user}, Done: func(*Join) {}, Rooms: []Member{{Name: room, Pattern: p}}}
 		m.Join(l, j)
 		m.answer()
 		joined[room] = j.Rooms[0].Sub

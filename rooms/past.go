@@ -13,7 +13,7 @@ type Recall struct {
 	Room    string
 	Epoch   string
 	Lost    string // why the positions are too old; the request is then for the oldest ones that are left
-	User    string // who pays for the read; "": nobody
+	Payer
 	// More means that the asker already has the start of this past. It waits for its user's budget
 	// instead of being refused.
 	More bool

@@ -40,7 +40,7 @@ type Join struct {
 	Rooms   []Member
 	Watches []*Watch
 	Done    func(*Join)
-	User    string // who pays for what the join causes; "": nobody
+	Payer
 
 	listener *Listener
 	left     atomic.Int32 // shards that have not answered
@@ -113,11 +113,11 @@ func (t *Table) Leave(s *Sub) {
 func (s *shard) join(j *Join) {
 	for i := range j.Rooms {
 		if member := &j.Rooms[i]; member.shard == s.index {
-			s.joinOne(j.listener, j.User, member)
+			s.joinOne(j.listener, j.Payer, member)
 		}
 	}
 	for _, w := range j.Watches {
-		s.watch(j.listener, j.User, w)
+		s.watch(j.listener, j.Payer, w)
 	}
 	if j.left.Add(-1) == 0 {
 		j.Done(j)
@@ -138,8 +138,8 @@ func (s *shard) refuse(j *Join) {
 	}
 }
 
-func (s *shard) joinOne(l *Listener, user string, member *Member) {
-	r, err := s.roomFor(user, member)
+func (s *shard) joinOne(l *Listener, who Payer, member *Member) {
+	r, err := s.roomFor(who, member)
 	if member.Err = err; err != nil {
 		return
 	}

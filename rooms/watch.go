@@ -91,7 +91,7 @@ type watchSet struct {
 }
 
 // watch answers one watch of a join.
-func (s *shard) watch(l *Listener, user string, w *Watch) {
+func (s *shard) watch(l *Listener, who Payer, w *Watch) {
 	g := s.watches[w.Pattern][w.Prefix]
 	if g == nil {
 		g = s.matching(w)
@@ -125,7 +125,7 @@ func (s *shard) watch(l *Listener, user string, w *Watch) {
 		list = append(list, w.member(name))
 	}
 	for i := range list {
-		s.joinOne(l, user, &list[i])
+		s.joinOne(l, who, &list[i])
 	}
 	w.members[s.index] = list
 }
@@ -230,7 +230,7 @@ func (s *shard) appear(r *Room) {
 		}
 		for l, list := range by {
 			f := &Found{Member: Member{Name: r.name, Pattern: r.pattern}, Watches: list}
-			s.joinOne(l, "", &f.Member)
+			s.joinOne(l, Payer{}, &f.Member)
 			f.Member.Sub.members += int32(len(list) - 1)
 			l.Found(f)
 		}

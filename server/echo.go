@@ -5,6 +5,7 @@ import (
 
 	"tapecast/loop"
 	"tapecast/loop/upgrade"
+	"tapecast/rooms"
 	"tapecast/server/config"
 )
 
@@ -35,8 +36,8 @@ func (echoHandler) Message(c *loop.Conn, op byte, p []byte) { c.SendDeflated(op,
 // Timer is never set.
 func (echoHandler) Timer(*loop.Conn) {}
 
-// User returns "": there are no users.
-func (echoHandler) User(*loop.Conn) string { return "" }
+// Payer returns nobody: there are no users.
+func (echoHandler) Payer(*loop.Conn) rooms.Payer { return rooms.Payer{} }
 
 // Closed has nothing to free.
 func (echoHandler) Closed(*loop.Conn, int) {}

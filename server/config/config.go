@@ -151,13 +151,6 @@ type Limits struct {
 	// BadTokensPerSecond is how many bad tokens from one address are checked a second over a longer
 	// time, and ten times as many at once. Default 100; 0: no limit.
 	BadTokensPerSecond float64 `koanf:"bad_tokens_per_second"`
-	// EmptyRooms is the most rooms without a message on this node that one user may have joined,
-	// over all connections. Default 1000; 0: no limit.
-	EmptyRooms int `koanf:"empty_rooms"`
-	// RecallBytes is how many bytes of records are read again in a minute for one user whose clients
-	// resume from further back than memory holds. Default 256MiB; 0: no limit.
-	RecallBytes Size `koanf:"recall_bytes"`
-
 	// Claim is the claim of a token that names the account's tier. Default tier.
 	Claim string `koanf:"claim"`
 	// Tiers are rows of limits by name. SIGHUP reads them again. Default none.

@@ -36,6 +36,8 @@ func Default() *Config {
 		},
 		Limits: Limits{
 			Tier: Tier{
+				EmptyRooms:         1000,
+				RecallBytes:        256 << 20,
 				ConnectionsPerUser: 100,
 				MessagesPerSecond:  50,
 				Burst:              100,
@@ -48,8 +50,6 @@ func Default() *Config {
 			},
 			Pending:            10_000,
 			BadTokensPerSecond: 100,
-			EmptyRooms:         1000,
-			RecallBytes:        256 << 20,
 			Claim:              "tier", Tiers: map[string]Tier{},
 		},
 		Kafka: Kafka{

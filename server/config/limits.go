@@ -38,6 +38,12 @@ type Tier struct {
 	// RoomsPerWildcard is the most rooms that one wildcard may join. Default 1000; 0: as many as
 	// RoomsPerConnection leaves.
 	RoomsPerWildcard int `koanf:"rooms_per_wildcard"`
+	// EmptyRooms is the most rooms without a message on this node that one user may have joined,
+	// over all connections. Default 1000; 0: no limit.
+	EmptyRooms int `koanf:"empty_rooms"`
+	// RecallBytes is how many bytes of records are read again in a minute for one user whose clients
+	// resume from further back than memory holds. Default 256MiB; 0: no limit.
+	RecallBytes Size `koanf:"recall_bytes"`
 	// RecallBytesPerConnection is how many bytes of records that are read again (RecallBytes) one connection
 	// is given in a minute over a longer time, and about how many at once. Default 0: as many as its user.
 	RecallBytesPerConnection Size `koanf:"recall_bytes_per_connection"`
@@ -52,7 +58,8 @@ const (
 	// MaxTierName is the longest name of a tier, in bytes.
 	MaxTierName = 64
 
-	// minBytes is the least limits.bytes_per_second, and minRecall limits.recall_bytes_per_connection.
+	// minBytes is the least limits.bytes_per_second, and minRecall limits.recall_bytes and
+	// limits.recall_bytes_per_connection.
 	minBytes  = 1 << 10
 	minRecall = 64 << 10
 )
@@ -138,6 +145,10 @@ func (c *collector) checkTier(cfg *Config, path string, t Tier) {
 	if t.MessagesPerSecond > 0 && t.Burst < 1 {
 		c.add(path+".burst", "0 would let no message through at all",
 			"set 1 or more, or %s.messages_per_second to 0 for no limit", path)
+	}
+	if n := t.RecallBytes; n > 0 && n < minRecall {
+		c.add(path+".recall_bytes", fmt.Sprintf("%s is less than %s, and a few messages take as much", n,
+			Size(minRecall)), "set %s or more, or 0 for no limit", Size(minRecall))
 	}
 	if n := t.RecallBytesPerConnection; n > 0 && n < minRecall {
 		c.add(path+".recall_bytes_per_connection", fmt.Sprintf("%s is less than %s, and a few messages take as much", n,

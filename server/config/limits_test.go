@@ -46,6 +46,10 @@ func TestTiers(t *testing.T) {
 		`c.yaml:1: limits.tiers.pro.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to `+
 			`allow none`,
 		`c.yaml:1: limits.tiers.pro.rooms_per_user: 3 is less than the 7 rooms of auto_join; set 7 or more`)
+	f("limits: {tiers: {pro: {empty_rooms: -1}}}", "c.yaml:1: limits.tiers.pro.empty_rooms: cannot take -1; write a "+
+		"whole number, such as 100")
+	f("limits: {tiers: {pro: {recall_bytes: 1KiB}}}", "c.yaml:1: limits.tiers.pro.recall_bytes: 1KiB is less "+
+		"than 64KiB, and a few messages take as much; set 64KiB or more, or 0 for no limit")
 	f("limits: {recall_bytes_per_connection: 65535}", "c.yaml:1: limits.recall_bytes_per_connection: 65535 is less "+
 		"than 64KiB, and a few messages take as much; set 64KiB or more, or 0 for no limit")
 	f("limits: {bytes_per_second: 100KiB, tiers: {pro: {bytes_per_second: 1023}, basic: {bytes_per_second: 0}}}",

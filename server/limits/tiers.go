@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"sync"
@@ -19,6 +20,9 @@ type Row struct {
 	ConnectionsPerUser, RoomsPerConnection, RoomsPerUser, Wildcards, RoomsPerWildcard int
 	// BytesPerSecond is as in config.Limits too.
 	BytesPerSecond int64
+	// EmptyRooms and RecallBytes are as in rooms.Payer.
+	EmptyRooms  int
+	RecallBytes int64
 
 	messages   pace
 	conn, user budget
@@ -43,6 +47,7 @@ func newRow(t config.Tier) *Row {
 		ConnectionsPerUser: t.ConnectionsPerUser, RoomsPerConnection: t.RoomsPerConnection,
 		RoomsPerUser: t.RoomsPerUser, Wildcards: t.WildcardsPerConnection, RoomsPerWildcard: t.RoomsPerWildcard,
 		BytesPerSecond: int64(t.BytesPerSecond), recall: bytesPace(float64(t.RecallBytesPerConnection)),
+		EmptyRooms: cmp.Or(t.EmptyRooms, -1), RecallBytes: cmp.Or(int64(t.RecallBytes), -1),
 		messages: newPace(t.MessagesPerSecond, t.Burst),
 		conn:     budget{newPace(t.RequestCost, t.RequestBurst), bytesPace(float64(t.SnapshotBytes))},
 	}

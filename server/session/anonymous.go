@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"tapecast/rooms"
 	"tapecast/rooms/wire"
 	"tapecast/server/limits"
 	"tapecast/server/rights"
@@ -106,6 +107,16 @@ func tooManyAnonymous(by limits.Kind) string {
 		return "limit reached: too many anonymous connections of this address"
 	}
 	return "limit reached: too many anonymous connections"
+}
+
+// pays returns who pays for what a connection causes, with the limits of its tier.
+func (h *Handler) pays(c conn) rooms.Payer {
+	who := rooms.Payer{User: h.payer(c)}
+	if s := sessionOf(c); s != nil {
+		row := h.row(s)
+		who.EmptyRooms, who.RecallBytes = row.EmptyRooms, row.RecallBytes
+	}
+	return who
 }
 
 // payer returns who pays for what a connection causes beyond its own budgets: its user or, if it is

@@ -202,8 +202,8 @@ func (l loopHandler) Message(c *loop.Conn, op byte, p []byte) { l.h.message(c, o
 // Timer acts on a session whose timer has fired.
 func (l loopHandler) Timer(c *loop.Conn) { l.h.timer(c) }
 
-// User returns who pays for what the connection causes: its user, or the address of one without.
-func (l loopHandler) User(c *loop.Conn) string { return l.h.payer(c) }
+// Payer returns who pays for what the connection causes: its user, or the address of one without.
+func (l loopHandler) Payer(c *loop.Conn) rooms.Payer { return l.h.pays(c) }
 
 // Closed frees what the connection held.
 func (l loopHandler) Closed(c *loop.Conn, code int) { l.h.closed(c, code) }

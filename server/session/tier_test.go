@@ -127,6 +127,28 @@ func TestTierOfAccount(t *testing.T) {
 	}
 }
 
+// TestTierPays: what appenders and the recaller count for a user is what the row says.
+func TestTierPays(t *testing.T) {
+	h := newTestHandler(t, withTiers(5, map[string]func(*config.Tier){
+		"many": func(t *config.Tier) { t.EmptyRooms, t.RecallBytes = 7000, 1<<30 },
+		"free": func(t *config.Tier) { t.EmptyRooms, t.RecallBytes = 0, 0 },
+	}))
+	f := func(tier string, rooms int, bytes int64) {
+		t.Helper()
+		c := dial(t, h, tieredToken(t, "42", tier), "")
+		if who := h.pays(c); who.User != "42" || who.EmptyRooms != rooms || who.RecallBytes != bytes {
+			t.Errorf("tier %q pays as %+v", tier, who)
+		}
+		h.closed(c, 1000)
+		if who := h.pays(c); who.User != "" {
+			t.Errorf("gone, it pays as %+v", who)
+		}
+	}
+	f("many", 7000, 1<<30)
+	f("free", -1, -1)
+	f("", 1000, 256<<20)
+}
+
 // TestTiersReload: rows that are read again hold for those who are connected, from their next request
 // on. A row that is gone leaves the limits of accounts without a tier, and a renewal changes the tier.
 func TestTiersReload(t *testing.T) {

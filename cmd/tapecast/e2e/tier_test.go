@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ limits:
   rooms_per_connection: 3
   tiers:
     basic: {connections_per_user: 1}
+    junk: {empty_rooms: 2}
     pro: {connections_per_user: 4, rooms_per_connection: 5, messages_per_second: 0}
 rooms:
   - {match: "trades:*", class: stream}
@@ -63,6 +65,8 @@ func TestTiers(t *testing.T) {
 	k := fakeCluster(t)
 	k.topic(t, "trades", 1)
 	g := start(t, config(k, tierConfig))
+	junk := g.enters(t, "4", "junk", 2)[0]
+	junk.names(t, 3, 2)
 	all := g.enters(t, "1", "pro", 4)
 	all[0].joinsOf(t, 5)
 	for _, c := range append(g.enters(t, "2", "basic", 1), g.enters(t, "3", "gold", 2)...) {
@@ -77,6 +81,8 @@ func TestTiers(t *testing.T) {
 		"rooms_per_connection: 4", "tiers reloaded")
 	all[2].joinsOf(t, 4)
 	g.enters(t, "1", "pro", 2)
+	g.reloadWith("junk: {empty_rooms: 2", "junk: {empty_rooms: 3", "tiers reloaded")
+	junk.names(t, 1, 1)
 	for _, c := range all {
 		c.check()
 	}
@@ -100,6 +106,24 @@ func (g *gateway) enters(t *testing.T, user, tier string, want int) (in []*clien
 		t.Errorf("tier %q: %d connections, want %d", tier, len(in), want)
 	}
 	return in
+}
+
+// names asks for n rooms that nobody has named yet, and wants so many of them.
+func (c *client) names(t *testing.T, n, want int) {
+	t.Helper()
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprintf("trades:%s%d%d", c.name, len(c.rooms), i))
+	}
+	joined := 0
+	for _, r := range roomReplies(c.call("subscribe", map[string]any{"rooms": names}).Result) {
+		if r.Error == nil {
+			joined++
+		}
+	}
+	if joined != want {
+		t.Errorf("%d empty rooms, want %d", joined, want)
+	}
 }
 
 // joinsOf asks for six rooms, wants so many of them, and leaves them.
