@@ -169,7 +169,7 @@ func failure(code int, format string, args ...any) *Error {
 
 // retryAfter returns the time that the error's data names, a day at most, or 0.
 func (e *Error) retryAfter() time.Duration {
-	var data struct{ RetryAfter float64 }
+	var data retry
 	if e == nil || json.Unmarshal(e.Data, &data) != nil {
 		return 0
 	}

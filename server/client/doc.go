@@ -18,6 +18,7 @@
 //   - link.go and lost.go keep one connection: its token, waits, silence and requests. They know no rooms.
 //   - conn.go opens a connection, reads and writes it, on goroutines of its own.
 //   - joins.go and subscribe.go ask for rooms, load their state and leave them, a few requests at a time.
+//   - wire.go has the types of requests and notices, which a test holds to /asyncapi.json.
 //   - hear.go and notices.go take the answers, the messages and the notices.
 //   - room.go is what is known of one room or wildcard: where it stands, its last values.
 //   - store.go keeps positions across runs; timers.go and ordered.go are containers.

@@ -224,7 +224,7 @@ func (t *Tape) depart() {
 		rooms = append(rooms, name)
 		j.untold.delete(name)
 	}
-	t.askRooms("unsubscribe", map[string]any{"rooms": rooms}, func(_ json.RawMessage, err *Error) {
+	t.askRooms("unsubscribe", unsubscribeParams{rooms}, func(_ json.RawMessage, err *Error) {
 		wait := err.wait()
 		if wait == 0 {
 			for _, name := range rooms {

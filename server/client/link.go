@@ -91,11 +91,7 @@ func (t *Tape) send(c *call) {
 func (t *Tape) request(method string, params any, done done) {
 	l := &t.link
 	l.id++
-	text, err := json.Marshal(struct {
-		ID     uint64 `json:"id"`
-		Method string `json:"method"`
-		Params any    `json:"params,omitempty"`
-	}{l.id, method, params})
+	text, err := json.Marshal(request{l.id, method, params})
 	switch {
 	case err != nil:
 		done(nil, failure(0, "cannot send %s: %v", method, err))
@@ -207,14 +203,12 @@ func (t *Tape) take(m *frame) error {
 }
 
 func (t *Tape) authenticate() {
-	params := map[string]any{"join": []string{}}
-	if t.options.token == nil {
-		params["anonymous"] = true
-	} else {
-		params["token"] = t.link.token
+	params := authenticateParams{Join: []string{}, Anonymous: t.options.token == nil}
+	if !params.Anonymous {
+		params.Token = &t.link.token
 	}
 	t.request("authenticate", params, func(result json.RawMessage, err *Error) {
-		var r struct{ MaxMessage int }
+		var r identity
 		if json.Unmarshal(result, &r) == nil && r.MaxMessage > 0 {
 			t.link.max = r.MaxMessage
 		}
@@ -251,7 +245,7 @@ func (t *Tape) renew() {
 
 func (t *Tape) renewed(token string) {
 	turn := t.link.turn
-	t.request("authenticate", map[string]any{"token": token}, func(_ json.RawMessage, err *Error) {
+	t.request("authenticate", authenticateParams{Token: &token}, func(_ json.RawMessage, err *Error) {
 		if err == nil || turn != t.link.turn {
 			return
 		}

@@ -39,11 +39,7 @@ func (t *Tape) joined(a answer) {
 }
 
 // leftRooms takes what a new token forbids.
-func (t *Tape) leftRooms(p struct {
-	Code    int
-	Message string
-	Rooms   []struct{ Room string }
-}) {
+func (t *Tape) leftRooms(p leftNotice) {
 	for _, one := range p.Rooms {
 		m := t.named(one.Room)
 		if m == nil {
@@ -60,7 +56,7 @@ func (t *Tape) leftRooms(p struct {
 }
 
 func (t *Tape) limit(params json.RawMessage) error {
-	var p struct{ Pattern, Room string }
+	var p limitNotice
 	if err := json.Unmarshal(params, &p); err != nil {
 		return err
 	}
@@ -72,10 +68,7 @@ func (t *Tape) limit(params json.RawMessage) error {
 	return nil
 }
 
-func (t *Tape) gapNotice(p struct {
-	Room     string
-	From, To *Positions
-}) {
+func (t *Tape) gapNotice(p gapNotice) {
 	m := t.named(p.Room)
 	if m == nil {
 		return
@@ -91,7 +84,7 @@ func (t *Tape) gapNotice(p struct {
 	t.gap(m, g)
 }
 
-func (t *Tape) resetNotice(p struct{ Room, Epoch string }) {
+func (t *Tape) resetNotice(p resetNotice) {
 	m := t.named(p.Room)
 	if m == nil {
 		return
@@ -106,7 +99,7 @@ func (t *Tape) resetNotice(p struct{ Room, Epoch string }) {
 	}
 }
 
-func (t *Tape) snapshotBegin(p struct{ Room string }) {
+func (t *Tape) snapshotBegin(p snapshotBeginNotice) {
 	m := t.named(p.Room)
 	if m == nil {
 		return
@@ -119,10 +112,7 @@ func (t *Tape) snapshotBegin(p struct{ Room string }) {
 	clear(m.last)
 }
 
-func (t *Tape) snapshotEnd(p struct {
-	Room      string
-	Positions *Positions
-}) {
+func (t *Tape) snapshotEnd(p snapshotEndNotice) {
 	if m := t.named(p.Room); m != nil {
 		m.filling = false
 		t.raise(m, p.Positions)

@@ -8,8 +8,8 @@ import (
 // waits returns the most that the nth try in turn waits.
 func waits(n int) time.Duration { return time.Duration(min(60, 1<<min(n, 6))) * time.Second }
 
-// request is one request to join.
-type request struct {
+// joining is one request to join.
+type joining struct {
 	rooms []*Room
 	id    int
 	since map[string]any
@@ -18,7 +18,7 @@ type request struct {
 }
 
 // fits reports whether a room with its position has room in the request, and names the position.
-func (r *request) fits(name string, at any) bool {
+func (r *joining) fits(name string, at any) bool {
 	size := 1
 	if at != nil {
 		b, err := json.Marshal(at)
@@ -37,7 +37,7 @@ func (r *request) fits(name string, at any) bool {
 }
 
 // names reports whether a room of a wildcard that has a position is named with it.
-func (r *request) names(name string, at any) bool {
+func (r *joining) names(name string, at any) bool {
 	if at == nil {
 		return true
 	}
@@ -49,44 +49,32 @@ func (r *request) names(name string, at any) bool {
 // returns the rest.
 func (t *Tape) subscribe(group []*Room) (rest []*Room) {
 	o := &group[0].options
-	params := map[string]any{}
-	if o.keys != nil {
-		params["keys"] = o.keys
-	}
-	if o.maxRate != 0 {
-		params["max_rate"] = o.maxRate
-	}
+	params := subscribeParams{Keys: o.keys, MaxRate: o.maxRate, Snapshot: o.snapshot}
 	if o.load != nil {
-		params["snapshot"] = false
-	} else if o.snapshot != nil {
-		params["snapshot"] = *o.snapshot
+		params.Snapshot = new(bool)
 	}
 	t.joins.joins++
-	r := &request{id: t.joins.joins, since: map[string]any{}, room: t.link.max / 2}
+	r := &joining{id: t.joins.joins, since: map[string]any{}, room: t.link.max / 2}
 	for _, key := range o.keys {
 		r.room -= len(key) + 3
 	}
-	var names []string
 	for len(group) > 0 && len(r.rooms) < roomsAsked && r.fits(group[0].name, group[0].since()) {
 		m := group[0]
 		group = group[1:]
 		m.asked, m.resumed, m.whole = r.id, r.since[m.name] != nil, m.brief < 2
 		r.rooms = append(r.rooms, m)
-		names = append(names, m.name)
+		params.Rooms = append(params.Rooms, m.name)
 		if isWild(m.name) && m.resumed {
 			t.nameRooms(r, m)
 		}
 	}
-	params["rooms"] = names
-	if len(r.since) > 0 {
-		params["since"] = r.since
-	}
+	params.Since = r.since
 	t.askRooms("subscribe", params, func(result json.RawMessage, err *Error) { t.answered(r, result, err) })
 	return group
 }
 
 // nameRooms names the positions of a wildcard's rooms, which may be further than it is.
-func (t *Tape) nameRooms(r *request, m *Room) {
+func (t *Tape) nameRooms(r *joining, m *Room) {
 	if m.whole {
 		for _, sub := range m.rooms.all() {
 			if !sub.wanted && !r.names(sub.name, sub.since()) {
@@ -106,8 +94,8 @@ func (t *Tape) nameRooms(r *request, m *Room) {
 }
 
 // answered takes the answer to a join. What it refuses for now is asked for again, all of it together.
-func (t *Tape) answered(r *request, result json.RawMessage, err *Error) {
-	var list struct{ Rooms []answer }
+func (t *Tape) answered(r *joining, result json.RawMessage, err *Error) {
+	var list roomList
 	if err == nil {
 		if e := json.Unmarshal(result, &list); e != nil {
 			t.fail(failure(0, "cannot read the answer to a join: %v", e), "")
