@@ -3,8 +3,12 @@ import { failure } from "./emitter.js";
 import { Joins } from "./joins.js";
 import type { Member } from "./room.js";
 import { Store } from "./store.js";
+import type { Answer, GapNotice, LeftNotice, LimitNotice, ResetNotice, SnapshotEnd } from "./wire.js";
 
 export * from "./api.js";
+
+/** What is read of a notice, whichever it is. The one of positions has rooms by their names. */
+type Notice = Partial<Answer & GapNotice & ResetNotice & SnapshotEnd & LeftNotice & LimitNotice>;
 
 const offsetOf = (pos: string, colon: number): number => +pos.slice(colon + 1);
 
@@ -19,7 +23,7 @@ class Client extends Joins {
   }
 
   /** Takes the answer about one room, or what a wildcard says of one of its rooms. */
-  _answer(a: any, under?: Member): void {
+  _answer(a: Answer, under?: Member): void {
     let m = this._members.get(a.room);
     if (this._leaving.has(a.room)) return;
     if (under && !m?._wanted) {
@@ -59,7 +63,7 @@ class Client extends Joins {
     if (a.rooms && m._whole) for (const sub of m.rooms.values()) if (!listed.has(sub.name)) this._remove(sub);
   }
 
-  private _raise(m: Member, to: any): void {
+  private _raise(m: Member, to?: Positions): void {
     if (m._raise(to)) this._reset(m, m._at);
   }
 
@@ -71,7 +75,7 @@ class Client extends Joins {
     this._reload(m);
   }
 
-  private _gap(m: Member, g: any, cause: string): void {
+  private _gap(m: Member, g: { from?: Positions; to?: Positions }, cause: string): void {
     this._tell("gap", m, { room: m.name, from: g.from, to: g.to, cause });
     this._reload(m);
   }
@@ -122,24 +126,24 @@ class Client extends Joins {
     return !m._of._options.load; // otherwise it is loaded again
   }
 
-  _notice(method: string, params: any): void {
-    const get = (name: string) => {
-      const m = this._members.get(name);
+  _notice(method: string, params: Notice): void {
+    const get = (name?: string) => {
+      const m = this._members.get(name!);
       return m && !this._gone(m) ? m : undefined;
     };
     const m = get(params.room), wild = get(params.pattern);
     if (method === "positions") {
       for (const name in params) {
         const to = get(name);
-        if (to) this._raise(to, params[name]);
+        if (to) this._raise(to, (params as Record<string, Positions>)[name]);
       }
     } else if (method === "joined") {
-      if (wild) this._answer(params, wild);
+      if (wild) this._answer(params as Answer, wild);
     } else if (method === "left") {
       for (const { room } of params.rooms ?? []) {
         const left = get(room);
         if (!left) continue;
-        this._tell("error", left, failure(params.code, params.message));
+        this._tell("error", left, failure(params.code!, params.message!));
         left._asked = -1;
         left._own = false;
         this._lose(left);

@@ -1,9 +1,12 @@
-import type { RoomOptions } from "./api.js";
+import type { NextPositions, Positions, RoomOptions } from "./api.js";
 import { failure, waitOf } from "./emitter.js";
 import { Link } from "./link.js";
 import { covers } from "./place.js";
 import { Member } from "./room.js";
 import { Store } from "./store.js";
+import type { Answer, Rooms, Since, SubscribeParams, UnsubscribeParams, WireError } from "./wire.js";
+
+type Answered = (result: Rooms | undefined, error: WireError | undefined) => void;
 
 /** How many rooms one request names, and how many requests are under way. */
 const ROOMS = 100;
@@ -23,7 +26,7 @@ export abstract class Joins extends Link {
   private _planned = false;
   abstract _store: Store;
 
-  abstract _answer(a: any, under?: Member): void;
+  abstract _answer(a: Answer, under?: Member): void;
   abstract _tell(event: string, m: Member, what: any, room?: string): void;
   abstract _saveSoon(): void;
 
@@ -128,13 +131,13 @@ export abstract class Joins extends Link {
   }
 
   /** Sends one of a few requests at a time. done is not called if the connection is lost before the answer. */
-  private _ask(method: string, params: unknown, done: (result: any, error: any, turn: number) => void): void {
+  private _ask(method: string, params: SubscribeParams | UnsubscribeParams, done: Answered): void {
     const turn = this._turn;
     this._asking++;
     this._request(method, params, (result, error) => {
       if (turn !== this._turn) return;
       this._asking--;
-      done(result, error, turn);
+      done(result, error);
       this._plan();
     });
   }
@@ -190,15 +193,15 @@ export abstract class Joins extends Link {
   /** Takes rooms out of the group, as many as fit into one message with their positions. */
   private _subscribe(group: Member[]): void {
     const { keys, maxRate, snapshot, load } = group[0]._options;
-    const asked: Member[] = [], since: Record<string, unknown> = Object.create(null), id = ++this._joins;
+    const asked: Member[] = [], since: Since = Object.create(null), id = ++this._joins;
     let room = this._max / 2 - JSON.stringify(keys ?? 0).length, named = 0;
-    const fits = (name: string, at: unknown): boolean => {
+    const fits = (name: string, at?: Positions | NextPositions): boolean => {
       room -= name.length * 2 + JSON.stringify(at ?? 0).length + 10;
       if (room < 0 && asked.length) return false;
       if (at) since[name] = at;
       return true;
     };
-    const names = (name: string, at?: unknown): boolean => !at || (named++ < NAMED && fits(name, at));
+    const names = (name: string, at?: Positions | NextPositions): boolean => !at || (named++ < NAMED && fits(name, at));
     while (group.length && asked.length < ROOMS && fits(group[0].name, group[0]._since())) {
       const m = group.shift()!;
       m._asked = id;
@@ -216,13 +219,13 @@ export abstract class Joins extends Link {
       }
     }
     const rooms = asked.map((m) => m.name);
-    const params = { rooms, since, keys, max_rate: maxRate, snapshot: load ? false : snapshot };
+    const params: SubscribeParams = { rooms, since, keys, max_rate: maxRate, snapshot: load ? false : snapshot };
     this._ask("subscribe", params, (result, error) => this._answered(asked, id, named, result, error));
   }
 
   /** Takes the answer to a join. What it refuses for now is asked for again, all of it together. */
-  private _answered(asked: Member[], id: number, named: number, result: any, error: any): void {
-    const refused = new Map<string, any>(), again: Member[] = [];
+  private _answered(asked: Member[], id: number, named: number, result?: Rooms, error?: WireError): void {
+    const refused = new Map<string, WireError>(), again: Member[] = [];
     for (const a of result?.rooms ?? []) {
       if (a.error && a.status !== "joined") refused.set(a.room, a.error);
       else this._answer(a);

@@ -1,5 +1,6 @@
-import type { Ending, Options, StateName, TapeError } from "./api.js";
+import type { Ending, Message, Options, StateName, TapeError } from "./api.js";
 import { bounded, CALLS, Emitter, failure, tooMany, waitOf } from "./emitter.js";
+import type { AuthenticateParams, Frame, Identity } from "./wire.js";
 
 type Done = (result: any, error?: TapeError) => void;
 
@@ -50,7 +51,7 @@ export abstract class Link extends Emitter {
 
   abstract _begin(): void;
   abstract _end(): void;
-  abstract _message(m: any): void;
+  abstract _message(m: Message): void;
   abstract _notice(method: string, params: any): void;
   abstract _save(): void;
 
@@ -200,8 +201,8 @@ export abstract class Link extends Emitter {
     }
   }
 
-  private _take(m: any, token?: string): void {
-    if (m.room !== undefined) return this._message(m);
+  private _take(m: Frame & { room?: unknown }, token?: string): void {
+    if (m.room !== undefined) return this._message(m as unknown as Message);
     if (m.jsonrpc !== "2.0") throw new Error("it is no message of the protocol");
     if (m.method) {
       if (m.method === "auth_required") this._authenticate(token);
@@ -211,21 +212,21 @@ export abstract class Link extends Emitter {
       this._emit("notice", m.method, m.params);
       return;
     }
-    const { error } = m, done = this._calls.get(m.id);
-    this._calls.delete(m.id);
+    const { error } = m, done = this._calls.get(m.id as number);
+    this._calls.delete(m.id as number);
     const failed = error && failure(error.code, error.message, error.data), after = bounded(error?.data?.retryAfter);
     if (done) done(m.result, failed);
     else if (after) { // of a request that is not known: one of ours has no answer
       this._after = after;
-      this._lost(1013, error.message);
+      this._lost(1013, error!.message);
     } else if (failed) { // mostly a close comes behind it, whose code says what to do
-      this._later(CLOSING, () => this._lost(1013, error.message), this._turn);
+      this._later(CLOSING, () => this._lost(1013, failed.message), this._turn);
     }
   }
 
   private _authenticate(token?: string): void {
-    const who = token === undefined ? { anonymous: true } : { token };
-    this._request("authenticate", { ...who, join: [] }, (result, error) => {
+    const who: AuthenticateParams = token === undefined ? { anonymous: true } : { token };
+    this._request("authenticate", { ...who, join: [] }, (result?: Identity, error?: TapeError) => {
       if (result?.maxMessage) this._max = result.maxMessage;
       if (!error || error.code === 1006) return;
       this._after = bounded(error.data?.retryAfter); // the gateway closes the connection
