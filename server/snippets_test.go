@@ -18,8 +18,8 @@ import (
 var shortened = strings.NewReplacer("{…}", "{}", "[…]", "[]", ",…", "", ":…", ":0")
 
 // TestSnippets: all code of the pages is code: each block names a language and can be parsed. What the
-// examples do is tested elsewhere (TestPageConfiguration, TestShapesPage, make client, make browser, and
-// TestPage of server/client).
+// examples do is tested elsewhere (TestPageConfiguration, TestShapesPage, TestBalancers, make client, make browser,
+// and TestPage of server/client).
 func TestSnippets(t *testing.T) {
 	pages, err := filepath.Glob("web/docs/*.md")
 	if err != nil || len(pages) < 20 {
@@ -41,6 +41,7 @@ func TestSnippets(t *testing.T) {
 			return cmd.Run()
 		},
 		"js": scriptFault, "ts": scriptFault,
+		"haproxy": haproxyFault, "nginx": nginxFault,
 		"html": func(code string) error {
 			_, script, ok := strings.Cut(code, `<script type="module">`)
 			script, _, ended := strings.Cut(script, "</script>")
