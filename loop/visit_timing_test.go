@@ -18,10 +18,15 @@ import (
 // With 18,000 members it tells what memory costs that does not lie side by side.
 func BenchmarkVisit(b *testing.B) {
 	for _, frames := range []int{1, 80} {
-		b.Run(fmt.Sprint("frames=", frames), func(b *testing.B) { benchVisit(b, 1000, frames, inOrder) })
+		b.Run(fmt.Sprint("frames=", frames), func(b *testing.B) { benchVisit(b, 1000, frames, inOrder, streamNot) })
+		for how, name := range map[streaming]string{streamPlain: "events", streamMarked: "events-with-ids"} {
+			b.Run(fmt.Sprint("frames=", frames, "/", name), func(b *testing.B) { benchVisit(b, 1000, frames, inOrder, how) })
+		}
 	}
 	for order, name := range [...]string{inOrder: "ordered", scattered: "scattered", allScattered: "all-scattered"} {
-		b.Run("members=18000/"+name, func(b *testing.B) { benchVisit(b, 18_000, 1, visitOrder(order)) })
+		b.Run("members=18000/"+name, func(b *testing.B) {
+			benchVisit(b, 18_000, 1, visitOrder(order), streamNot)
+		})
 	}
 }
 
@@ -62,11 +67,12 @@ func visited(b *testing.B, l *Loop, members int, order visitOrder) []*Conn {
 }
 
 // benchVisit measures the visits of one room's members.
-func benchVisit(b *testing.B, members, frames int, order visitOrder) {
+func benchVisit(b *testing.B, members, frames int, order visitOrder, how streaming) {
 	w := newWorld(b, Config{})
 	l := w.stillLoop(b)
 	l.life.conns = visited(b, l, members, order)
 	for _, c := range l.life.conns {
+		c.stream = how
 		c.enter(w.sub(b, l, "all"), 0)
 	}
 	sub := l.life.conns[0].members[0].Sub()

@@ -142,7 +142,8 @@ func haproxy(t *testing.T, one, two *gateway) string {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	cmd := exec.Command("haproxy", "-db", "-f", written(t, "haproxy.cfg", fmt.Sprintf(refusing, one.public, two.public)))
+	file := written(t, "haproxy.cfg", fmt.Sprintf(refusing, one.public, two.public))
+	cmd := exec.Command("haproxy", "-db", "-f", file)
 	var said strings.Builder
 	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{socket}, &said, &said
 	if err := cmd.Start(); err != nil {
