@@ -89,7 +89,8 @@
 // A client on whose way WebSocket is blocked asks for server-sent events (Config.Stream). Package
 // upgrade reads its request with the body, Handler.Open is asked for a verdict, and from then on it is a
 // connection like the others, with two differences (stream.go). What it is sent is made into events: texts
-// when they are put into the outbox, and frames of rooms when they are gathered. And it says nothing:
+// when they are put into the outbox, and frames of rooms when they are gathered, unless the room has a
+// tape of events. And it says nothing:
 // its input is discarded, and the kernel finds out that it is gone (TCP_USER_TIMEOUT).
 //
 // # Which goroutine may touch what

@@ -279,13 +279,25 @@ func (c *Conn) describe(m *member.Member) Joined {
 // enter makes the connection a member of the room, from frame number at on.
 func (c *Conn) enter(sub *rooms.Sub, at uint64) *member.Member {
 	l := c.loop
-	m := member.New(sub, at, c.deflate && sub.Room().Class().Deflate)
+	m := member.New(sub, at, c.codingIn(sub.Room().Class()))
 	m.Index = attend(c, sub)
-	if m.Deflated() {
-		sub.Room().TakeDeflated(1)
+	if how := m.Coding(); how != rooms.Plain {
+		sub.Room().Take(how, 1)
 	}
 	l.stats.Members++
 	return c.addMember(m)
+}
+
+// codingIn returns the form in which the connection takes the frames of rooms of a class. Events with ids
+// are its own, and so are those of private rooms.
+func (c *Conn) codingIn(class *rooms.Class) rooms.Coding {
+	switch {
+	case c.stream == streamPlain && !class.Private():
+		return rooms.AsEvents
+	case c.deflate && class.Deflate:
+		return rooms.Deflated
+	}
+	return rooms.Plain
 }
 
 // exit ends membership k.
@@ -296,8 +308,8 @@ func (c *Conn) exit(k int) {
 		l.rules.End(x)
 		c.setExtra(&m, nil)
 	}
-	if m.Deflated() {
-		m.Room().TakeDeflated(-1)
+	if how := m.Coding(); how != rooms.Plain {
+		m.Room().Take(how, -1)
 	}
 	if m.Wildcard > 0 {
 		c.wildcard(m.Wildcard).Rooms--

@@ -235,7 +235,7 @@ func TestSlowestInSteps(t *testing.T) {
 		l.life.conns = append(l.life.conns,
 			&Conn{loop: l, slot: -1, state: stGone, members: make([]member.Member, 300_000)})
 		for i := range l.life.conns[1].members {
-			l.life.conns[1].members[i] = member.New(sub, 0, false)
+			l.life.conns[1].members[i] = member.New(sub, 0, rooms.Plain)
 		}
 		walk := &slowWalk{top: newSlow(5)}
 		walk.step(l)

@@ -20,7 +20,9 @@ func BenchmarkVisit(b *testing.B) {
 	for _, frames := range []int{1, 80} {
 		b.Run(fmt.Sprint("frames=", frames), func(b *testing.B) { benchVisit(b, 1000, frames, inOrder, streamNot) })
 		for how, name := range map[streaming]string{streamPlain: "events", streamMarked: "events-with-ids"} {
-			b.Run(fmt.Sprint("frames=", frames, "/", name), func(b *testing.B) { benchVisit(b, 1000, frames, inOrder, how) })
+			b.Run(fmt.Sprint("frames=", frames, "/", name), func(b *testing.B) {
+				benchVisit(b, 1000, frames, inOrder, how)
+			})
 		}
 	}
 	for order, name := range [...]string{inOrder: "ordered", scattered: "scattered", allScattered: "all-scattered"} {

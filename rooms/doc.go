@@ -49,19 +49,17 @@
 // record is refused only if its room does not exist and may not be created. Batch.Refused tells the
 // consumer.
 //
-// # Deflated frames
+// # Other forms of frames
 //
 // If the class compresses and members accept it, the appender writes each frame to a second tape as
-// well (tape_deflated.go), under the same number, deflated if that is shorter. So a cursor is valid
+// well (tape_coded.go), under the same number, deflated if that is shorter. So a cursor is valid
 // on both tapes, and a member may get one frame from one tape and the next from the other. That
 // happens where the second tape does not reach back as far, and for last values that no tape holds.
 // A frame is deflated once, for all members. The encoder takes 1 MB a shard.
 //
-// # Events
-//
-// A member may read server-sent events instead of frames. Its loop makes them of the pieces that were
-// cut for it (event.go), so the tapes know nothing of it. The events have the numbers of their frames.
-// An event may have an id: the positions of a reader that has it.
+// A member may read server-sent events instead. While a public room has such members, it has a tape of
+// events. Its loop makes events itself of frames that this tape does not have, of those of private
+// rooms, and where each event has an id, which is the positions of a reader that has it (event.go).
 //
 // # Resuming
 //

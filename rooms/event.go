@@ -30,8 +30,12 @@ func (e *Events) Reset() {
 }
 
 // Piece returns a piece with an event for each frame of p, under the same number. It is valid until
-// Reset. If mark is not nil, each event has an id for as long as mark knows it.
+// Reset. If p has events already, it is returned as it is. If mark is not nil, each event has an id for
+// as long as mark knows it, and p must be plain.
 func (e *Events) Piece(p Piece, mark *Mark) Piece {
+	if p.c != nil && p.c.events {
+		return p
+	}
 	c := &e.c
 	if len(c.at) == 0 {
 		c.buf, c.at, c.times = c.buf[:0], append(c.at, frameAt{}), append(c.times, noTime)
@@ -42,7 +46,11 @@ func (e *Events) Piece(p Piece, mark *Mark) Piece {
 	from, begin := len(c.at), len(c.buf)
 	for i := range p.Frames() {
 		frame := p.frame(i)
-		c.buf = wire.AppendEvent(c.buf, mark.next(frame), frame[wire.HeaderLen(frame):])
+		var id []byte
+		if mark != nil && mark.at.Epoch != "" {
+			id = mark.next(p.record(i))
+		}
+		c.buf = wire.AppendEvent(c.buf, id, frame[wire.HeaderLen(frame):])
 		c.at = append(c.at, frameAt{end: uint32(len(c.buf))})
 		c.times = append(c.times, c.timeOf(p.Time(i)))
 	}
@@ -56,6 +64,15 @@ func (p *Piece) frame(i int) []byte {
 	}
 	i += p.from
 	return p.c.buf[p.c.start(i):p.c.at[i].end]
+}
+
+// record returns where the record of frame i lies. ok is false if the frame is of no record.
+func (p *Piece) record(i int) (partition int32, offset int64, ok bool) {
+	if p.c == nil {
+		return wire.PosOf(p.Bytes)
+	}
+	f := p.c.at[p.from+i]
+	return f.source.partition(), f.off, f.source.record()
 }
 
 // Mark is where a member is in its room, as the ids of its events say. A nil Mark knows nothing.
@@ -73,13 +90,9 @@ func (m *Mark) Set(at Positions) {
 	}
 }
 
-// next returns the id of the event of a frame: the positions after it. It is empty if they are not
-// known. After a notice they are not known until Set: it may have changed them.
-func (m *Mark) next(frame []byte) []byte {
-	if m == nil || m.at.Epoch == "" {
-		return nil
-	}
-	part, off, ok := wire.PosOf(frame)
+// next returns the id of the event of a record: the positions after it. It is empty if they are not
+// known. After a frame without a record they are not known until Set: a notice may have changed them.
+func (m *Mark) next(part int32, off int64, ok bool) []byte {
 	if !ok {
 		m.at = Positions{}
 		return nil

@@ -38,7 +38,7 @@ var plantedFaults = []plant{
 		"if !f.source.record() && f.source != sourceExpired {", "if !f.source.record() {"},
 	{"a private room's list forgets where it begins", "refs.go", "first: list.first + uint64(gone)",
 		"first: list.first"},
-	{"the deflated tape is numbered one too high", "tape_deflated.go", "z.size, z.next = t.size, t.next\n",
+	{"the deflated tape is numbered one too high", "tape_coded.go", "z.size, z.next = t.size, t.next\n",
 		"z.size, z.next = t.size, t.next+1\n"},
 	{"a book begins behind its keyframe", "shard.go", "r.keyframe.Store(num + 1)", "r.keyframe.Store(num + 2)"},
 	{"a position takes in the first frame that was not sent", "positions.go",

@@ -18,8 +18,8 @@ type Filter struct {
 	Have  []Pos
 	Until uint64
 	Ahead bool
-	// Deflated says that the member takes deflated frames.
-	Deflated bool
+	// Coding is the form that the member takes.
+	Coding Coding
 
 	reset uint64 // number after the newest reset that was cut; frames from there on are not in Have; 0: none
 
@@ -106,8 +106,8 @@ func (r *Room) CutSome(at uint64, max int, filter *Filter, dst []Piece) (next ui
 	if !w.has(at) {
 		return at, dst, true
 	}
-	if filter.Deflated {
-		z = r.second()
+	if filter.Coding != Plain {
+		z = r.second(filter.Coding)
 	}
 	had, end, reset := len(dst), min(head, at+maxFiltered), filter.behindReset(at)
 	for ; at < end; at++ {

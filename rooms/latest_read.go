@@ -27,8 +27,8 @@ func (r *Room) CutLatest(at uint64, known Known, max int, filter *Filter, dst []
 	n := int(o.n.Load())
 	dir := *r.tape.dir.Load() // after the order: a frame that is in no chunk has a copy
 	had, z, reset := len(dst), second{}, filter != nil && filter.behindReset(at)
-	if filter != nil && filter.Deflated {
-		z = r.second()
+	if filter != nil && filter.Coding != Plain {
+		z = r.second(filter.Coding)
 	}
 	next, level = head, true
 	for i := o.from(at, n); i < n; i++ {

@@ -148,9 +148,7 @@ func (m *manual) check() {
 		for _, c := range *t.dir.Load() {
 			chunks += c.cost()
 		}
-		if z := t.deflated.Load(); z != nil {
-			tape(&z.Tape)
-		}
+		t.others(func(z *coded) { tape(&z.Tape) })
 	}
 	for _, s := range m.shards {
 		for _, r := range s.owned {

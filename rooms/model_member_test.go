@@ -77,9 +77,12 @@ func (n *node) join(c *client, since *rooms.Positions) *guest {
 		}
 	}
 	g := &guest{client: c, node: n, sub: given.Sub, past: w.Past, walking: w.Resume != nil && w.Resume.Walk}
-	deflated := c.deflated && class.Deflate
-	if g.m = member.New(given.Sub, given.At, deflated); deflated {
-		given.Sub.Room().TakeDeflated(1)
+	coding := rooms.Plain
+	if c.deflated && class.Deflate {
+		coding = rooms.Deflated
+	}
+	if g.m = member.New(given.Sub, given.At, coding); coding != rooms.Plain {
+		given.Sub.Room().Take(coding, 1)
 	}
 	g.x = n.rules.Begin(&g.m, g, &w)
 	switch {
@@ -160,8 +163,8 @@ func (g *guest) positions() rooms.Positions { return g.node.rules.Position(&g.m,
 // stand gives up the membership.
 func (g *guest) stand() {
 	g.node.rules.End(g.x)
-	if g.m.Deflated() {
-		g.m.Room().TakeDeflated(-1)
+	if how := g.m.Coding(); how != rooms.Plain {
+		g.m.Room().Take(how, -1)
 	}
 	g.node.Left(g.sub)
 	if g.snapping {

@@ -16,15 +16,15 @@ func TestPieceTime(t *testing.T) {
 		m := newManual(t, Config{}, p)
 		member := m.join(m.listen(), "r:1")[0]
 		if class.Deflate {
-			member.Sub.Room().TakeDeflated(1)
+			member.Sub.Room().Take(Deflated, 1)
 		}
 		for i := range int64(3) {
 			m.batch.Add(&Record{Pattern: p, Room: []byte("r:1"), Offset: i, Time: ts + i, Value: make([]byte, 200)})
 		}
 		m.send()
 		r, at := member.Sub.Room(), member.At
-		for _, cut := range []func(uint64, int, []Piece) (uint64, []Piece, bool){r.Cut, r.CutDeflated} {
-			_, pieces, _ := cut(at, math.MaxInt, nil)
+		for _, how := range []Coding{Plain, Deflated} {
+			_, pieces, _ := r.CutAs(how, at, math.MaxInt, nil)
 			n := int64(0)
 			for i := range pieces {
 				for k := range pieces[i].Frames() {

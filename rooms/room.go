@@ -84,8 +84,10 @@ func (r *Room) write(op byte, a, b, c []byte, from source, off, ts, now int64) (
 	buf = append(buf, c...)
 	num := t.next
 	t.put(ch, size, from, off, ts, now)
-	if z := t.deflated.Load(); z != nil {
-		z.write(buf, r.Class(), ts, now)
+	for how := Deflated; how < codings; how++ {
+		if z := t.coded[how].Load(); z != nil {
+			z.write(buf, r.Class(), ts, now)
+		}
 	}
 	if r.private() {
 		r.addRef(num)
@@ -111,9 +113,7 @@ func (r *Room) publish() {
 	} else {
 		r.tape.head.Store(r.next)
 	}
-	if z := r.tape.deflated.Load(); z != nil {
-		z.head.Store(z.next)
-	}
+	r.tape.others(func(z *coded) { z.head.Store(z.next) })
 	r.head.Store(r.next)
 }
 

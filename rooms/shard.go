@@ -204,9 +204,7 @@ func (s *shard) record(p *part, it *item) {
 		}
 	}
 	s.touch(r)
-	if r.Class().Deflate {
-		s.deflating(r.tape)
-	}
+	s.recode(r)
 	num := r.next
 	var frame []byte
 	var cost int64

@@ -15,6 +15,7 @@ type shardStats struct {
 	appended, bytes, skipped, refused, stale, shed atomic.Uint64
 	expired, evicted, outOfMemory                  atomic.Uint64
 	deflated, deflatedFrom, deflatedTo             atomic.Uint64
+	events, eventBytes                             atomic.Uint64
 }
 
 // Stats holds the table's figures since it started.
@@ -43,6 +44,8 @@ type Stats struct {
 	Deflated     uint64 `metric:"tapecast_deflated_frames_total"`     // frames written to a tape of deflated ones
 	DeflatedFrom uint64 `metric:"tapecast_deflated_from_bytes_total"` // bytes of those: plain,
 	DeflatedTo   uint64 `metric:"tapecast_deflated_to_bytes_total"`   // and as written
+	Events       uint64 `metric:"tapecast_event_frames_total"`        // frames written to a tape of events
+	EventBytes   uint64 `metric:"tapecast_event_bytes_total"`         // bytes of those
 }
 
 // Stats adds up the shards.
@@ -64,6 +67,8 @@ func (t *Table) Stats() Stats {
 		out.Deflated += s.stats.deflated.Load()
 		out.DeflatedFrom += s.stats.deflatedFrom.Load()
 		out.DeflatedTo += s.stats.deflatedTo.Load()
+		out.Events += s.stats.events.Load()
+		out.EventBytes += s.stats.eventBytes.Load()
 	}
 	for _, p := range t.cfg.Catalog.Patterns() {
 		out.Empty += p.empty.Load()

@@ -28,9 +28,7 @@ func (s *shard) sweep() {
 	kept := s.owned[:0]
 	for _, r := range s.owned {
 		s.expire(r, r.tape, r.Class())
-		if r.Class().Deflate {
-			s.deflating(r.tape)
-		}
+		s.recode(r)
 		if r.last != nil {
 			s.age(r)
 		}
@@ -94,9 +92,7 @@ func (s *shard) drop(r *Room, t *Tape, n int) {
 		r.evacuate(n)
 	}
 	s.table.used.Add(-t.drop(n))
-	if z := t.deflated.Load(); z != nil {
-		z.forget(t.tail(t.next))
-	}
+	t.others(func(z *coded) { z.forget(t.tail(t.next)) })
 	if dir := *t.dir.Load(); len(dir) > 0 {
 		t.reach = dir[0].after
 	} else {
@@ -110,9 +106,7 @@ func (s *shard) remove(r *Room) {
 	s.passOverAll(r)
 	if !r.private() {
 		s.table.used.Add(-r.tape.cost)
-		if z := r.tape.deflated.Load(); z != nil {
-			s.table.used.Add(-z.cost)
-		}
+		r.tape.others(func(z *coded) { s.table.used.Add(-z.cost) })
 	}
 	if r.last != nil {
 		r.last.add(-int(r.last.bytes))

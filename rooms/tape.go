@@ -68,6 +68,7 @@ type chunk struct {
 	buf    []byte
 	at     []frameAt
 	times  []int32 // of its frames: Kafka's timestamp, in ms after wall; noTime: none
+	events bool    // its frames are server-sent events
 	born   int64   // when it was made, ms by the table's clock
 	wall   int64   // the same in ms since 1970
 
@@ -118,8 +119,8 @@ type Tape struct {
 
 	trail atomic.Pointer[[]trail] // starts of dropped chunks, newest last; replaced, never changed
 
-	takers   atomic.Int32             // members that take deflated frames
-	deflated atomic.Pointer[deflated] // the same frames deflated; nil: nobody takes them
+	takers [codings]atomic.Int32          // members that take frames in another form
+	coded  [codings]atomic.Pointer[coded] // the same frames in that form; nil: nobody takes them
 
 	// The appender's own.
 	next uint64 // number of the next frame

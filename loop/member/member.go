@@ -16,13 +16,13 @@ type Member struct {
 	Wildcard uint8  // id of the wildcard that joined the room; 0: joined by name
 	Quiet    bool   // nothing was sent since the last ping
 
-	deflated bool // it takes deflated frames
-	extra    bool // it has an Extra
+	coding rooms.Coding // the form in which it takes frames
+	extra  bool         // it has an Extra
 }
 
 // New returns a member that starts with frame number at.
-func New(sub *rooms.Sub, at uint64, deflated bool) Member {
-	return Member{sub: sub, at: at, Quiet: true, deflated: deflated}
+func New(sub *rooms.Sub, at uint64, coding rooms.Coding) Member {
+	return Member{sub: sub, at: at, Quiet: true, coding: coding}
 }
 
 // Sub returns the loop's interest in the member's room.
@@ -34,8 +34,8 @@ func (m *Member) Room() *rooms.Room { return m.sub.Room() }
 // At returns the number of the next frame to be sent.
 func (m *Member) At() uint64 { return m.at }
 
-// Deflated reports whether the member takes deflated frames.
-func (m *Member) Deflated() bool { return m.deflated }
+// Coding returns the form in which the member takes frames.
+func (m *Member) Coding() rooms.Coding { return m.coding }
 
 // Plain reports whether the member has no extra state.
 func (m *Member) Plain() bool { return !m.extra }
@@ -161,8 +161,8 @@ func (s *step) overtaken(budget int, dst []rooms.Piece) ([]rooms.Piece, Cut) {
 
 // cut is Room.Cut for a plain member.
 func (m *Member) cut(r *rooms.Room, budget int, dst []rooms.Piece) (next uint64, pieces []rooms.Piece, lagged bool) {
-	if m.deflated {
-		return r.CutDeflated(m.at, budget, dst)
+	if m.coding != rooms.Plain {
+		return r.CutAs(m.coding, m.at, budget, dst)
 	}
 	return r.Cut(m.at, budget, dst)
 }

@@ -26,7 +26,7 @@ func (s *step) nothing() Cut { return Cut{Extra: s.x, More: s.more} }
 func (s *step) needs() *Extra {
 	if s.x == nil {
 		s.x = &Extra{client: s.c, sub: s.m.sub}
-		s.x.filter.Deflated = s.m.deflated
+		s.x.filter.Coding = s.m.coding
 		s.m.extra = true
 	}
 	return s.x

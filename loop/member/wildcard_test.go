@@ -92,7 +92,7 @@ func (w *world) wildcard(most int, since *rooms.Positions) *member.Wildcard {
 // enter makes members of what the wildcard was given.
 func (w *world) enter(x *member.Wildcard) (members []member.Member) {
 	for _, s := range x.Given {
-		m := member.New(s.Sub, s.At, false)
+		m := member.New(s.Sub, s.At, rooms.Plain)
 		m.Wildcard = x.ID
 		members = append(members, m)
 		x.Joined(s.Name, s.Positions, nil)
@@ -234,7 +234,7 @@ func TestWildcardPosition(t *testing.T) {
 	w.publish("b:1", "a:2", "a:2") // 2 to 4
 	f(`{"epoch":"e1","0":2}`)
 	i := slices.IndexFunc(members, func(m member.Member) bool { return m.Room().Name() == "a:2" })
-	level := member.New(members[i].Sub(), members[i].Room().Head(), false)
+	level := member.New(members[i].Sub(), members[i].Room().Head(), rooms.Plain)
 	level.Wildcard = x.ID
 	members[i] = level
 	f(`{"epoch":"e1","0":4}`)
@@ -247,7 +247,7 @@ func TestWildcardPosition(t *testing.T) {
 	if wish := x.Late(s); wish.Found != s || wish.Resume != nil || wish.Past != nil || wish.Wildcard != "a:*" {
 		t.Errorf("it wishes for %+v", wish)
 	}
-	members = append(members, member.New(s.Sub, s.Sub.Room().Head(), false))
+	members = append(members, member.New(s.Sub, s.Sub.Room().Head(), rooms.Plain))
 	x.Taken++
 	f(`{"epoch":"e1","0":5}`)
 
@@ -259,7 +259,7 @@ func TestWildcardPosition(t *testing.T) {
 		t.Error("it wants a room that was refused")
 	}
 	three := w.join("a:3")[0]
-	members = append(members, member.New(three.Sub, three.At, false))
+	members = append(members, member.New(three.Sub, three.At, rooms.Plain))
 	f(`{"epoch":"e1","0":6}`)
 	x.Full = true
 	w.publish("b:1")

@@ -29,13 +29,19 @@ func plainly(t testing.TB, frame []byte) string {
 	return string(text)
 }
 
-// TestDeflatedTape: every member that takes deflated frames, since when and how far behind,
+// TestCodedTapes: every member that takes frames in another form, since when and how far behind,
 // gets the same messages as others, with the same numbers; and once nobody does,
 // nothing is left of them.
-func TestDeflatedTape(t *testing.T) {
+func TestCodedTapes(t *testing.T) {
+	for how, name := range map[Coding]string{Deflated: "deflated", AsEvents: "events"} {
+		t.Run(name, func(t *testing.T) { testCoded(t, how) })
+	}
+}
+
+func testCoded(t *testing.T, how Coding) {
 	small, plain := 0, 0
 	for seed := range uint64(20) {
-		x := newDeflating(t, seed)
+		x := newCoding(t, seed, how)
 		for range 400 {
 			x.step()
 			for _, v := range x.members {
@@ -47,15 +53,16 @@ func TestDeflatedTape(t *testing.T) {
 		x.allLeave()
 		small, plain = small+x.small, plain+x.plain
 	}
-	t.Logf("%d deflated and %d plain frames", small, plain)
+	t.Logf("%d frames in that form and %d plain ones", small, plain)
 	if small < 10_000 || plain < 10_000 {
-		t.Errorf("%d deflated and %d plain frames: this shows little", small, plain)
+		t.Errorf("%d frames in that form and %d plain ones: this shows little", small, plain)
 	}
 }
 
-// deflating is a room with two tapes, and members of which some take deflated frames.
-type deflating struct {
+// coding is a room with two tapes, and members of which some take frames of the second.
+type coding struct {
 	*manual
+	how          Coding
 	rnd          *rand.Rand
 	feed         *Feed
 	r            *Room
@@ -70,30 +77,30 @@ type taking struct {
 	takes bool
 }
 
-func newDeflating(t *testing.T, seed uint64) *deflating {
+func newCoding(t *testing.T, seed uint64, how Coding) *coding {
 	feed := newOpenFeed(1)
 	class := &Class{Name: "c", Deflate: true, Conflate: true, Keep: true, RetainBytes: 64 << 10,
 		RetainAge: 20 * time.Second}
 	m := newManual(t, Config{}, &Pattern{Match: "a", Class: class, Feed: feed})
 	m.join(m.listen(), "a")
-	return &deflating{manual: m, rnd: rand.New(rand.NewPCG(seed, 12)), feed: feed, r: m.room("a")}
+	return &coding{manual: m, how: how, rnd: rand.New(rand.NewPCG(seed, 12)), feed: feed, r: m.room("a")}
 }
 
 // step lets a member come or go, or time pass, or publishes.
-func (x *deflating) step() {
+func (x *coding) step() {
 	x.t.Helper()
 	switch k := x.rnd.IntN(10); {
 	case k < 2:
 		v := &taking{x.r.Head(), x.rnd.IntN(2) == 0}
 		if x.members = append(x.members, v); v.takes {
 			x.takers++
-			x.r.TakeDeflated(1)
+			x.r.Take(x.how, 1)
 		}
 	case k < 4 && len(x.members) > 0:
 		i := x.rnd.IntN(len(x.members))
 		if x.members[i].takes {
 			x.takers--
-			x.r.TakeDeflated(-1)
+			x.r.Take(x.how, -1)
 		}
 		x.members = append(x.members[:i], x.members[i+1:]...)
 	case k == 4:
@@ -112,19 +119,22 @@ func (x *deflating) step() {
 }
 
 // visit sends a member something, in one of the ways that a loop may cut it.
-func (x *deflating) visit(v *taking) {
+func (x *coding) visit(v *taking) {
 	x.t.Helper()
 	var pieces []Piece
 	var next uint64
 	lagged := false
-	filter := &Filter{Deflated: v.takes}
+	filter := &Filter{}
+	if v.takes {
+		filter.Coding = x.how
+	}
 	switch how := x.rnd.IntN(3); {
 	case how == 0:
 		next, pieces, _, lagged = x.r.CutLatest(v.at, Known{}, 9000, filter, nil)
 	case how == 1:
 		next, pieces, lagged = x.r.CutSome(v.at, 9000, filter, nil)
 	case v.takes:
-		next, pieces, lagged = x.r.CutDeflated(v.at, 9000, nil)
+		next, pieces, lagged = x.r.CutAs(x.how, v.at, 9000, nil)
 	default:
 		next, pieces, lagged = x.r.Cut(v.at, 9000, nil)
 	}
@@ -138,8 +148,8 @@ func (x *deflating) visit(v *taking) {
 	v.at = next
 }
 
-// read: each frame of a piece says its number, and is deflated only for who takes that.
-func (x *deflating) read(v *taking, p Piece) {
+// read: each frame of a piece says its number, and is in another form only for those that take it.
+func (x *coding) read(v *taking, p Piece) {
 	x.t.Helper()
 	rest := p.Bytes
 	for k := range p.Frames() {
@@ -149,31 +159,37 @@ func (x *deflating) read(v *taking, p Piece) {
 		}
 		frame := rest[:n]
 		rest = rest[n:]
-		if num := p.First() + uint64(k); !strings.Contains(plainly(x.t, frame), fmt.Sprintf(`"data":"%d `, num)) {
-			x.t.Fatalf("frame %d says %.200s", num, plainly(x.t, frame))
+		text, coded := "", p.c != nil && p.c.events
+		if event, ok := strings.CutPrefix(string(frame), "data: "); ok && coded {
+			text = strings.TrimSuffix(event, "\n\n")
+		} else {
+			text, coded = plainly(x.t, frame), frame[0]&wire.Deflated != 0
 		}
-		if frame[0]&wire.Deflated == 0 {
+		if num := p.First() + uint64(k); !strings.Contains(text, fmt.Sprintf(`"data":"%d `, num)) {
+			x.t.Fatalf("frame %d says %.200s", num, text)
+		}
+		if !coded {
 			x.plain++
 		} else if x.small++; !v.takes {
-			x.t.Fatal("a deflated frame for a member that does not take them")
+			x.t.Fatal("a frame of the second tape for a member that does not take it")
 		}
 	}
 }
 
-// allLeave: once nobody takes deflated frames nothing is left of them.
-func (x *deflating) allLeave() {
+// allLeave: once nobody takes the form nothing is left of its tape.
+func (x *coding) allLeave() {
 	x.t.Helper()
 	for _, v := range x.members {
 		if v.takes {
 			x.takers--
-			x.r.TakeDeflated(-1)
+			x.r.Take(x.how, -1)
 		}
 	}
 	if x.takers != 0 {
 		x.t.Fatal(x.takers)
 	}
 	x.sweep()
-	if z := x.r.second(); z.dir != nil {
+	if z := x.r.second(x.how); z.dir != nil {
 		x.t.Error("the second tape outlives its readers")
 	}
 	x.pass(time.Hour)

@@ -8,52 +8,94 @@ import (
 	"tapecast/rooms/wire"
 )
 
-// deflated is the second tape of a room. It holds the same frames under the same numbers, deflated.
-// It exists while at least one member takes deflated frames.
-type deflated struct {
+// Coding is a form in which members are sent a room's frames.
+type Coding uint8
+
+const (
+	Plain    Coding = iota // as they lie on the room's own tape
+	Deflated               // deflated if that is shorter (RFC 7692)
+	AsEvents               // as server-sent events
+	codings
+)
+
+// coded is another tape of a room. It holds the same frames under the same numbers, in another form. It
+// exists while at least one member takes that.
+type coded struct {
 	Tape
 	s       *shard
+	how     Coding
 	scratch []byte
 }
 
-// TakeDeflated counts n more (or fewer) members that take the room's frames
-// deflated. Any goroutine may call it.
-func (r *Room) TakeDeflated(n int) { r.tape.takers.Add(int32(n)) }
+// Take counts n more (or fewer) members that take the room's frames in a form. Any goroutine may call it.
+// The members of a private room must not: its tape is that of many rooms.
+func (r *Room) Take(how Coding, n int) { r.tape.takers[how].Add(int32(n)) }
 
-// deflating creates or drops the second tape, as the members need it.
-func (s *shard) deflating(t *Tape) {
-	z, wanted := t.deflated.Load(), t.takers.Load() > 0
+// coding creates or drops another tape, as the members need it.
+func (s *shard) coding(t *Tape, how Coding) {
+	z, wanted := t.coded[how].Load(), t.takers[how].Load() > 0
 	switch {
 	case wanted && z == nil:
-		z = &deflated{s: s}
+		z = &coded{s: s, how: how}
 		z.size, z.next = t.size, t.next
 		z.head.Store(t.next)
 		z.dir.Store(new([]*chunk))
-		t.deflated.Store(z)
+		t.coded[how].Store(z)
 	case !wanted && z != nil:
-		t.deflated.Store(nil)
+		t.coded[how].Store(nil)
 		s.table.used.Add(-z.cost)
 	}
 }
 
-// write adds the frame that was just written to the first tape.
-func (z *deflated) write(frame []byte, k *Class, ts, now int64) {
-	small := frame
-	if at := wire.HeaderLen(frame); len(frame)-at >= minDeflate {
-		z.scratch = z.s.deflater.AppendFrame(z.scratch[:0], frame[0]&^0x80, frame[at:])
-		small = z.scratch
+// recode creates or drops the other tapes of a room.
+func (s *shard) recode(r *Room) {
+	if r.Class().Deflate {
+		s.coding(r.tape, Deflated)
 	}
-	c, cost := z.grow(len(small), k, now, func() []Pos { return nil })
-	copy(c.buf[c.used:], small)
-	z.put(c, len(small), 0, 0, ts, now)
+	if !r.private() {
+		s.coding(r.tape, AsEvents)
+	}
+}
+
+// others calls visit for the tape's other tapes.
+func (t *Tape) others(visit func(*coded)) {
+	for how := Deflated; how < codings; how++ {
+		if z := t.coded[how].Load(); z != nil {
+			visit(z)
+		}
+	}
+}
+
+// write adds the frame that was just written to the first tape.
+func (z *coded) write(frame []byte, k *Class, ts, now int64) {
+	made := frame
+	switch at := wire.HeaderLen(frame); {
+	case z.how == AsEvents:
+		z.scratch = wire.AppendEvent(z.scratch[:0], nil, frame[at:])
+		made = z.scratch
+	case len(frame)-at >= minDeflate:
+		z.scratch = z.s.deflater.AppendFrame(z.scratch[:0], frame[0]&^0x80, frame[at:])
+		made = z.scratch
+	}
+	c, cost := z.grow(len(made), k, now, func() []Pos { return nil })
+	if z.how == AsEvents && !c.events {
+		c.events = true // before any of its frames is published
+	}
+	copy(c.buf[c.used:], made)
+	z.put(c, len(made), 0, 0, ts, now)
 	z.s.table.used.Add(cost)
+	if z.how == AsEvents {
+		z.s.stats.events.Add(1)
+		z.s.stats.eventBytes.Add(uint64(len(made)))
+		return
+	}
 	z.s.stats.deflated.Add(1)
 	z.s.stats.deflatedFrom.Add(uint64(len(frame)))
-	z.s.stats.deflatedTo.Add(uint64(len(small)))
+	z.s.stats.deflatedTo.Add(uint64(len(made)))
 }
 
 // forget drops the chunks that lie entirely before frame number tail.
-func (z *deflated) forget(tail uint64) {
+func (z *coded) forget(tail uint64) {
 	n := 0
 	for dir := *z.dir.Load(); n+1 < len(dir) && dir[n+1].first <= tail; n++ {
 	}
@@ -62,17 +104,17 @@ func (z *deflated) forget(tail uint64) {
 	}
 }
 
-// second is the readable part of a room's second tape. Its zero value is empty.
+// second is the readable part of another tape of a room. Its zero value is empty.
 type second struct {
 	dir  []*chunk
 	head uint64
 }
 
-// second returns the second tape up to its own head. The tape may have been dropped by now while
-// the first one goes on.
-func (r *Room) second() second {
-	z := r.tape.deflated.Load()
-	if z == nil {
+// second returns the tape of a form up to its own head. The tape may have been dropped by now while the
+// first one goes on.
+func (r *Room) second(how Coding) second {
+	z := r.tape.coded[how].Load()
+	if z == nil || r.private() {
 		return second{}
 	}
 	return second{*z.dir.Load(), z.head.Load()}
@@ -93,11 +135,11 @@ func (z *second) piece(at uint64, p Piece) Piece {
 	return Piece{Bytes: c.buf[c.start(i):c.at[i].end], first: at, c: c, from: i, to: i + 1}
 }
 
-// CutDeflated is Cut for a member that takes deflated frames. Frames that the second tape does not
-// have are plain.
-func (r *Room) CutDeflated(at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
+// CutAs is Cut for a member that takes frames in a form. Those that the tape of the form does not have
+// are plain.
+func (r *Room) CutAs(how Coding, at uint64, max int, dst []Piece) (next uint64, pieces []Piece, lagged bool) {
 	head := r.head.Load()
-	if z := r.second(); at < head && z.has(at) {
+	if z := r.second(how); at < head && z.has(at) {
 		next, pieces = cut(z.dir, at, min(head, z.head), max, dst)
 		return next, pieces, false
 	}
