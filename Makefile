@@ -29,7 +29,7 @@ export TAPECAST_DATA ?= $(abspath ../shared/data)
 E2E  := ./cmd/tapecast/e2e
 UNIT  = $$($(GO) list ./... | grep -vx tapecast/cmd/tapecast/e2e)
 
-.PHONY: help run sbom build test unit e2e browser client peers bench-peers race fuzz faults faults-e2e bench lint clean cover deps alerts redis balancers
+.PHONY: help run sbom build test unit e2e browser client peers bench-peers race fuzz faults faults-e2e bench lint clean cover deps alerts redis balancers python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,11 @@ redis: ## a real redis-server behind the token cache: killed and back, slow, ful
 	@bash .ci/deps redis
 	@command -v redis-server >/dev/null || { echo "redis: skipped, there is no redis-server"; exit 0; }; \
 	TAPECAST_E2E_REDIS=1 $(GO) test -count=1 -v -timeout 10m -run '^TestRedis' $(E2E)
+
+# Debian's python3-websockets, which no other target takes.
+python: ## the Python client of its page, as it stands there: cut off, its node killed, its token refused
+	@bash .ci/deps python
+	TAPECAST_E2E_PYTHON=1 $(GO) test -count=1 -v -timeout 3m -run '^TestPython$$' $(E2E)
 
 # Debian's haproxy and nginx, which no other target takes.
 balancers: ## have HAProxy and nginx check the configurations of the page about balancers

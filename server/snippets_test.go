@@ -18,8 +18,8 @@ import (
 var shortened = strings.NewReplacer("{…}", "{}", "[…]", "[]", ",…", "", ":…", ":0")
 
 // TestSnippets: all code of the pages is code: each block names a language and can be parsed. What the
-// examples do is tested elsewhere (TestPageConfiguration, TestShapesPage, TestBalancers, make client, make browser,
-// and TestPage of server/client).
+// examples do is tested elsewhere (TestPageConfiguration, TestShapesPage, TestBalancers, make client, make
+// browser, make python, and TestPage of server/client).
 func TestSnippets(t *testing.T) {
 	pages, err := filepath.Glob("web/docs/*.md")
 	if err != nil || len(pages) < 20 {
@@ -41,6 +41,7 @@ func TestSnippets(t *testing.T) {
 			return cmd.Run()
 		},
 		"js": scriptFault, "ts": scriptFault,
+		"py":      pythonFault,
 		"haproxy": haproxyFault, "nginx": nginxFault,
 		"html": func(code string) error {
 			_, script, ok := strings.Cut(code, `<script type="module">`)
@@ -84,4 +85,14 @@ func scriptFault(code string) error {
 		return nil
 	}
 	return errors.New(r.Errors[0].Text)
+}
+
+// pythonFault returns why a program cannot be parsed, where there is a Python.
+func pythonFault(code string) error {
+	if _, err := exec.LookPath("python3"); err != nil {
+		return nil
+	}
+	cmd := exec.Command("python3", "-c", "import ast, sys; ast.parse(sys.stdin.read())")
+	cmd.Stdin = strings.NewReader(code)
+	return cmd.Run()
 }
