@@ -79,10 +79,11 @@ python: ## the Python client of its page, as it stands there: cut off, its node 
 	@bash .ci/deps python
 	TAPECAST_E2E_PYTHON=1 $(GO) test -count=1 -v -timeout 3m -run '^TestPython$$' $(E2E)
 
-# Debian's haproxy and nginx, which no other target takes.
-balancers: ## have HAProxy and nginx check the configurations of the page about balancers
+# Debian's haproxy and nginx.
+balancers: ## HAProxy and nginx, with the configurations of their page, before a gateway
 	@bash .ci/deps balancers
 	$(GO) test -count=1 -v -run '^TestBalancers$$' ./server
+	TAPECAST_E2E_BALANCERS=1 $(GO) test -count=1 -v -timeout 3m -run '^TestBalancers$$' $(E2E)
 
 # A module of its own, so that other servers' code is none of the gateway's.
 peers: build ## the servers that tapecast is measured against, each with a few clients
