@@ -72,6 +72,29 @@ func TestTypesAsSpecified(t *testing.T) {
 	}
 }
 
+// TestNoticesAsSpecified: the client names each notice of the specification, but for those that are told to the
+// application alone, and no other.
+func TestNoticesAsSpecified(t *testing.T) {
+	s, err := shape.Load("../../web/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := []string{"authenticated", "conflated", "server_shutdown"}
+	for _, file := range []string{"src/link.ts", "src/client.ts"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`method === "(\w+)"`).FindAllSubmatch(text, -1) {
+			taken = append(taken, string(m[1]))
+		}
+	}
+	slices.Sort(taken)
+	if all := s.Notices(); !slices.Equal(taken, all) {
+		t.Errorf("the client takes %q, and the specification has %q", taken, all)
+	}
+}
+
 // types are interfaces by their names: what stands between their braces.
 type types map[string]string
 

@@ -50,11 +50,18 @@ func (s *Specification) At(path string) (Shape, error) {
 	return s.shape(at)
 }
 
-// Messages returns the names of all messages.
-func (s *Specification) Messages() []string {
+// Notices returns the names of the messages that the gateway sends by itself and that are no room's.
+func (s *Specification) Notices() (names []string) {
 	at, _ := s.find("#/components/messages")
 	all, _ := at.(map[string]any)
-	return slices.Sorted(maps.Keys(all))
+	for name := range all {
+		shape, err := s.At("messages/" + name + "/payload")
+		if err == nil && shape["method"].Required && shape["jsonrpc"].Required { // of a request it is not
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (s *Specification) find(ref string) (any, error) {

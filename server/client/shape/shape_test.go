@@ -39,6 +39,9 @@ func TestAt(t *testing.T) {
 	f("messages/ping/payload", "id:number|string jsonrpc:string method:string! params:array|null|object")
 	f("messages/left/payload/properties/params", "code:number! message:string! rooms:array!")
 	f("messages/snapshot_begin/payload/properties/params", "partial:boolean room:string!")
+	if all := s.Notices(); len(all) < 10 || !slices.Contains(all, "gap") || slices.Contains(all, "ping") {
+		t.Errorf("the notices are %q", all)
+	}
 	if _, err := s.At("schemas/Nothing"); err == nil {
 		t.Error("a schema that does not exist has a shape")
 	}
