@@ -22,6 +22,8 @@ type page struct {
 	roams bool // roaming, which leaves and joins a room and has a wildcard; else tapecast
 	cut   *cutProxy
 	cmd   *exec.Cmd
+	// profile is where a Chromium keeps its files.
+	profile string
 
 	mu     sync.Mutex
 	order  string // what it must do next

@@ -92,11 +92,12 @@ func (s *site) node(p *page, flags []string) {
 }
 
 func (s *site) chromium(p *page) {
+	p.profile = s.t.TempDir()
 	// Without these flags it asks for servers that the machine may not reach. As root it has no sandbox.
 	s.run(p, "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--enable-precise-memory-info",
-		"--user-data-dir="+s.t.TempDir(), "--remote-debugging-port=0", s.server.URL+"/?user="+p.user)
+		"--user-data-dir="+p.profile, "--remote-debugging-port=0", s.server.URL+"/?user="+p.user)
 }
 
 // run starts a program. Its whole process group ends with the test.
