@@ -41,6 +41,7 @@ func (h *Handler) subscribe(c conn, s *session, q *request, user string) {
 		h.siftIf(c, a)
 		h.countWildcards(c, joined, user)
 		h.countEmpty(c, joined, user)
+		a.each(joined, func(_ string, _ *loop.Joined, f fault) { streamOfConn(c).endWithout(c, f) })
 		switch {
 		case len(id) == 0:
 			return nil

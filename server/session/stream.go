@@ -28,6 +28,7 @@ type streamed struct {
 	auth   authRequest
 	wishes wishes // for the rooms of auto_join
 	named  bool   // the request names rooms, or says that it has none
+	one    bool   // it is a GET, and without its room the stream is of no use
 }
 
 // maxAsks is how many subscribes one request for a stream may have.
@@ -37,7 +38,8 @@ const maxAsks = 64
 func (h *Handler) streamOf(r *upgrade.Request) (*streamed, upgrade.Verdict) {
 	s := &streamed{ruled: ruled{session: session{phase: phClosed}}}
 	body := r.Body
-	if room, one := strings.CutPrefix(r.Path, r.Stream+"/"); one {
+	var room string
+	if room, s.one = strings.CutPrefix(r.Path, r.Stream+"/"); s.one {
 		var why string
 		if body, why = getBody(room, r); why != "" {
 			return nil, refusedStream(badParams(why))
@@ -211,6 +213,21 @@ func (s *streamed) first(names []string, w wishes) ([]string, wishes) {
 	return names, s.wishes
 }
 
+// endWithout ends a stream for one room that was not joined, because of f. The reply goes before.
+func (s *streamed) endWithout(c conn, f fault) {
+	if s == nil || !s.one || !f.is() {
+		return
+	}
+	code := wire.CloseForbidden
+	switch f.code {
+	case wire.CodeRate, wire.CodeLimit:
+		code = wire.CloseTooMany
+	case wire.CodeNotNow, wire.CodeSubscribe:
+		code = wire.CloseTryLater
+	}
+	c.Close(code, f.text)
+}
+
 // follow joins the rooms that the request names. It runs once, right after joinFirst has asked for
 // its own, by the goroutine that let the client in.
 func (h *Handler) follow(c conn, s *streamed, user string, now time.Time) {
@@ -218,7 +235,7 @@ func (h *Handler) follow(c conn, s *streamed, user string, now time.Time) {
 		return
 	}
 	asks := s.asks
-	s.asks = nil
+	s.asks, s.auth, s.wishes = nil, authRequest{}, wishes{}
 	for _, q := range asks {
 		h.limit.Requests.Add(1)
 		h.calls[opSubscribe].Add(1)

@@ -79,6 +79,13 @@ func TestStreamRooms(t *testing.T) {
 		t.Errorf("GET is in %v, %+v", c.in, v)
 	}
 	h.closed(c, 1000)
+	for room, why := range map[string]string{"orders:43": "another user", "nothing:here": "unknown room"} {
+		c, v = asksStream(h, "/"+room, "", token, "")
+		if v.Status != 0 || c.code != wire.CloseForbidden || !strings.Contains(c.reason, why) {
+			t.Errorf("GET of %s is closed with %d: %s", room, c.code, c.reason)
+		}
+		h.closed(c, wire.CloseForbidden)
+	}
 	if n := h.limit.Conns.Load() + h.limit.Pending.Load() + int64(h.limit.Users.Len()); n != 0 {
 		t.Errorf("%d are counted after the last was closed", n)
 	}
