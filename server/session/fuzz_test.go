@@ -12,6 +12,49 @@ import (
 	"tapecast/server/config"
 )
 
+// FuzzStreamOf: whatever the body or the query of a request for a stream is, it is granted or refused with a
+// reason, all that the client gets is JSON, and it is in no room that it may not be in.
+func FuzzStreamOf(f *testing.F) {
+	for _, s := range [][2]string{
+		{"", `{"rooms":["prices:A","orders:43","orders:42"],"since":{"prices:A":{"epoch":"e1","0":1}},"max_rate":2}`},
+		{"", `{"requests":[{"id":1,"params":{"rooms":["trades"]}},{"id":"x","params":["trades:*"]}]}`},
+		{"", `{},"method":"list_subscriptions"`}, {"", `{"anonymous":true}`}, {"", `[`},
+		{"orders:42", "key=a&key=b&since=e1/0:1,1:-1&max_rate=1e1"}, {"a*", ""}, {`"\`, "since=%22"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	h := newTestHandler(f, func(cfg *config.Config) { cfg.Limits.RequestCost, cfg.Limits.ConnectionsPerUser = 0, 0 })
+	token := tokenOf(f, "42", 24*time.Hour)
+	f.Fuzz(func(t *testing.T, room, text string) {
+		path, query, body := "/stream", "", text
+		if room != "" {
+			path, query, body = path+"/"+room, text, ""
+		}
+		c := newFakeConn(h)
+		v := h.open(c, &upgrade.Request{Stream: "/stream", Path: path, Query: query, Body: []byte(body), Token: token,
+			Header: func(string) string { return "" }})
+		if v.Status != 0 && (v.Status < 400 || v.Status > 599 || v.Body == "") {
+			t.Errorf("refused by %+v", v)
+		}
+		for _, m := range c.out {
+			if !json.Valid([]byte(m)) {
+				t.Errorf("%q %q is answered by what is no JSON: %q", room, text, m)
+			}
+		}
+		for _, name := range c.in {
+			if p, owner, ok := h.catalog.Resolve(name); ok && p.Class.Private() && owner != "42" {
+				t.Errorf("%q %q leads into %q", room, text, name)
+			}
+		}
+		if c.session != nil {
+			h.closed(c, wire.CloseNone)
+		}
+		if n := h.limit.Conns.Load() + h.limit.Pending.Load() + int64(h.limit.Users.Len()); n != 0 {
+			t.Fatalf("%d are counted", n)
+		}
+	})
+}
+
 // FuzzMessage: whatever an authenticated client sends, all that it gets back is
 // JSON, and it stays in no room that it may not be in.
 func FuzzMessage(f *testing.F) {

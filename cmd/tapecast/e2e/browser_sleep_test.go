@@ -43,12 +43,13 @@ tape.room("ticks").on("message", (m) => {
   if (m.data.i !== at.n) at.faults.push(m.data.i + " in place of " + at.n);
   at.n++;
 });
-const real = Date.now;
+const real = Date.now, timer = setTimeout;
 const report = async () => {
   const body = JSON.stringify({ ...at, faults: at.faults.slice(0, 3) });
-  const shift = await fetch("/report", { method: "POST", body }).then((r) => r.text()).catch(() => "");
-  if (shift) Date.now = () => real() + Number(shift);
-  setTimeout(report, 50);
+  const order = await fetch("/report", { method: "POST", body }).then((r) => r.text()).catch(() => "");
+  if (order === "throttle") setTimeout = (f, ms = 0) => timer(f, Math.ceil((ms + 1) / 1000) * 1000);
+  else if (order) Date.now = () => real() + Number(order);
+  timer(report, 50);
 };
 report();
 </script>`
@@ -63,7 +64,7 @@ type sleeper struct {
 
 	mu     sync.Mutex
 	tokens int
-	shift  string // by how much the page's clock is to be off, in ms
+	order  string // by how much the page's clock is to be off, in ms; or throttle
 	at     struct {
 		N, Opens int
 		Faults   []string
@@ -82,7 +83,7 @@ func (s *sleeper) serve(w http.ResponseWriter, r *http.Request) {
 		if err := json.NewDecoder(r.Body).Decode(&s.at); err != nil {
 			s.t.Error(err)
 		}
-		fmt.Fprint(w, s.shift)
+		fmt.Fprint(w, s.order)
 	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, sleepPage, s.g.public, s.cut.addr)
@@ -125,7 +126,8 @@ func (s *sleeper) has(after string) {
 }
 
 // TestBrowserSleep: a page in Chromium sleeps with its machine, is frozen while its connection dies, loses its
-// network, and has its clock set, all with tokens that live for four seconds. It takes each message once.
+// network, has its timers throttled and its clock set, all with tokens that live for four seconds. It takes each
+// message once.
 func TestBrowserSleep(t *testing.T) {
 	if os.Getenv("TAPECAST_E2E_BROWSER") == "" {
 		t.Skip("make browser runs this: it takes Chromium")
@@ -173,11 +175,18 @@ func TestBrowserSleep(t *testing.T) {
 	s.await("the page's online", func() bool { return s.at.Events["online"] > 0 })
 	s.has("after it was offline")
 
+	// In the background, timers run once a second.
+	s.orders("throttle")
+	for range 2 {
+		s.renews(1)
+		s.cut.current().cut(cutClose)
+		s.ticks(100)
+		s.has("with its timers throttled")
+	}
+
 	// The clock jumps, an hour forth and a day back. Only tokens end connections.
 	for _, shift := range []time.Duration{time.Hour, -24 * time.Hour} {
-		s.mu.Lock()
-		s.shift = fmt.Sprint(shift.Milliseconds())
-		s.mu.Unlock()
+		s.orders(fmt.Sprint(shift.Milliseconds()))
 		before := s.opens()
 		s.renews(3)
 		s.ticks(100)
@@ -186,6 +195,13 @@ func TestBrowserSleep(t *testing.T) {
 			t.Errorf("%d connections after the clock was set by %s", n, shift)
 		}
 	}
+}
+
+// orders has the page do something before its next report.
+func (s *sleeper) orders(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order = what
 }
 
 // renews waits until the page has got so many more tokens.
