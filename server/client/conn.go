@@ -95,6 +95,7 @@ func (t *Tape) connect(ctx context.Context, turn int) {
 	t.others.Go(func() { write(ctx, conn, out) })
 	t.others.Go(func() { t.end(ctx, conn, below) })
 	mine(func() { t.link.out = out })
+	var odd error // of the last frame
 	for {
 		kind, b, err := conn.Read(context.Background()) // ends with the connection
 		if err != nil {
@@ -102,8 +103,16 @@ func (t *Tape) connect(ctx context.Context, turn int) {
 			mine(func() { t.lost(code, reason) })
 			return
 		}
-		m, err := decode(kind, b)
-		mine(func() { t.hear(m, err) })
+		// The package takes a frame for whole that was cut off with its connection. So what cannot be read is
+		// told when something comes after it.
+		if odd != nil {
+			told := odd
+			mine(func() { t.hear(nil, told) })
+		}
+		var m *frame
+		if m, odd = decode(kind, b); odd == nil {
+			mine(func() { t.hear(m, nil) })
+		}
 	}
 }
 
