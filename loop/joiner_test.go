@@ -202,7 +202,10 @@ func (joiner) Admit(*Conn) bool { return true }
 
 func (joiner) Flooded(c *Conn, what Pace) { c.loop.log.Warn("limited", "what", what) }
 
-func (joiner) Payer(*Conn) rooms.Payer { return rooms.Payer{} }
+func (joiner) Payer(*Conn) rooms.Payer { return worldPays }
+
+// worldPays is who pays for all connections of a world.
+var worldPays = rooms.Payer{User: "payer", EmptyRooms: -1, RecallBytes: 1 << 30}
 
 func (j joiner) Closed(_ *Conn, code int) {
 	if j.closed != nil {

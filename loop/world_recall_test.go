@@ -41,6 +41,20 @@ func (w *world) awaitPublished(n int) {
 // awaitMore waits until n more records were published, or all there will be.
 func (w *world) awaitMore(n, all int) { w.awaitPublished(min(w.published()+n, all)) }
 
+// paid returns what reads records again; nil: recall. Each request must bring its payer, with the limits
+// of the payer's tier: those who read count by them.
+func (w *world) paid(read func(*rooms.Recall)) func(*rooms.Recall) {
+	if read == nil {
+		read = w.recall
+	}
+	return func(r *rooms.Recall) {
+		if r.Payer != worldPays {
+			w.t.Errorf("%+v pays for what %q lacks, want %+v", r.Payer, r.Room, worldPays)
+		}
+		read(r)
+	}
+}
+
 // recall answers as if it had read the topic again; a position that the topic has
 // not reached is too old.
 func (w *world) recall(r *rooms.Recall) {

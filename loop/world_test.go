@@ -87,9 +87,7 @@ func newWorldOf(t testing.TB, partitions int, cfg Config, classes ...*rooms.Clas
 	w.batch = w.table.NewBatch()
 	w.closed = make(chan int, 1<<16)
 	cfg.Table, cfg.Handler = w.table, joiner{w.catalog, w.closed}
-	if cfg.Recall == nil {
-		cfg.Recall = w.recall
-	}
+	cfg.Recall = w.paid(cfg.Recall)
 	w.engine = start(t, cfg)
 	if cfg.TLS != nil {
 		w.trust = trusting(cfg.TLS)
