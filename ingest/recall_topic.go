@@ -142,7 +142,7 @@ func (w *asked) lack() (n int64) {
 	return n
 }
 
-// judge returns an error if a request cannot be served. budget is a user's bytes a minute; <0: none.
+// judge returns an error if a request cannot be served.
 func (k *recallTopic) judge(w *asked, now time.Time) (refusal, error) {
 	size, known := k.size()
 	budget := w.user.budget

@@ -40,19 +40,20 @@ func (a *recaller) user(who rooms.Payer) *recallUser {
 	return u
 }
 
-// allow gives the user another budget. What it has used is not forgotten: more comes from now on at the
-// new rate, up to the new budget.
+// allow gives the user another budget. It has used as large a part of it as it had of the old one: a debt
+// in bytes could take hours to pay off by a small budget.
 func (u *recallUser) allow(budget int64, now time.Time) {
-	switch {
-	case budget == u.budget:
+	if budget == u.budget {
 		return
-	case u.budget < 0:
-		u.left, u.at = float64(budget), now
-	default:
-		u.refill(now)
-		u.left = min(u.left, float64(max(budget, 0)))
 	}
-	u.budget = budget
+	u.refill(now)
+	part := 1.0
+	if u.budget > 0 && budget >= 0 {
+		part = u.left / float64(u.budget)
+	}
+	if u.budget, u.left = budget, part*float64(budget); now.After(u.at) {
+		u.at = now
+	}
 }
 
 // refill adds what has come of the user's budget since the last time. No more than one minute's bytes

@@ -7,8 +7,8 @@ import (
 	"tapecast/rooms"
 )
 
-// TestBudgetOfRequest: a request brings the budget of its user. Another budget holds from then on, and what
-// was used of the old one is not given again.
+// TestBudgetOfRequest: a request brings the budget of its user. Another budget holds from then on, and as
+// large a part of it is used as was of the old one.
 func TestBudgetOfRequest(t *testing.T) {
 	a := newRecaller(&Consumer{cfg: Config{RecallBytes: 6000}})
 	of := func(n int64) *recallUser { return a.user(rooms.Payer{User: "u", RecallBytes: n}) }
@@ -23,19 +23,25 @@ func TestBudgetOfRequest(t *testing.T) {
 	}
 	f(0, 6000, 0, 6000)
 	of(0).left = 1000
-	f(60_000, 60_000, 0, 1000) // a higher tier: more comes, but not at once
-	f(60_000, 60_000, 30*time.Second, 31_000)
-	f(6000, 6000, 0, 6000) // a lower one
-	of(0).left = -500
-	f(3000, 3000, 0, -500) // less than is in use
-	f(3000, 3000, 30*time.Second, 1000)
+	f(60_000, 60_000, 0, 10_000) // a higher tier
+	f(60_000, 60_000, 30*time.Second, 40_000)
+	f(6000, 6000, 0, 4000) // a lower one
+	of(0).left = -600
+	f(3000, 3000, 0, -300) // less than is in use
+	f(3000, 3000, 30*time.Second, 1200)
 	f(-1, -1, 0, 0)
 	if u := of(-1); !u.idle(now) {
 		t.Error("a user without a limit is in debt")
 	}
 	f(6000, 6000, 0, 6000)
+	big := a.user(rooms.Payer{User: "w", RecallBytes: 256 << 20})
+	big.left = -16 << 20 // as one read may leave it
+	big.allow(64<<10, now)
+	if wait := big.until(0); wait > 10*time.Second {
+		t.Errorf("a lower budget is to be paid off in %s", wait)
+	}
 	other := a.user(rooms.Payer{User: "v"})
-	if other.budget != 6000 || len(a.users) != 2 {
+	if other.budget != 6000 || len(a.users) != 3 {
 		t.Errorf("another user has %d", other.budget)
 	}
 }

@@ -245,6 +245,9 @@ func (k *key) under(name string) *key {
 // didYouMean returns the remedy for an unknown key: the nearest beside it, or its name elsewhere.
 func (k *key) didYouMean(name, path string) string {
 	names := k.names()
+	if k == tierTree && configTree.child("limits").child(name) != nil {
+		return "it is no account's: set limits." + name + ", which is of an address or of the node"
+	}
 	if n := nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %s?", join(path, n))
 	}

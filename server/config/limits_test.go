@@ -39,13 +39,16 @@ func TestTiers(t *testing.T) {
 	}
 	f := func(text string, want ...string) { t.Helper(); faultsOf(t, text, want...) }
 	f("limits: {tiers: {pro: {connections: 5}}}",
-		`c.yaml:1: limits.tiers.pro.connections: unknown key; did you mean limits.tiers.pro.connections_per_user?`)
+		`c.yaml:1: limits.tiers.pro.connections: unknown key; it is no account's: set limits.connections, which is `+
+			`of an address or of the node`)
 	f("limits: {tiers: {pro: {burst: 0, wildcards_per_connection: 256, rooms_per_user: 3}}}",
 		`c.yaml:1: limits.tiers.pro.burst: 0 would let no message through at all; set 1 or more, or `+
 			`limits.tiers.pro.messages_per_second to 0 for no limit`,
 		`c.yaml:1: limits.tiers.pro.wildcards_per_connection: 256 is more than 255; set 255 or less, or 0 to `+
 			`allow none`,
 		`c.yaml:1: limits.tiers.pro.rooms_per_user: 3 is less than the 7 rooms of auto_join; set 7 or more`)
+	f("limits: {tiers: {pro: {bad_tokens_per_second: 5}}}", "c.yaml:1: limits.tiers.pro.bad_tokens_per_second: "+
+		"unknown key; it is no account's: set limits.bad_tokens_per_second, which is of an address or of the node")
 	f("limits: {tiers: {pro: {empty_rooms: -1}}}", "c.yaml:1: limits.tiers.pro.empty_rooms: cannot take -1; write a "+
 		"whole number, such as 100")
 	f("limits: {tiers: {pro: {recall_bytes: 1KiB}}}", "c.yaml:1: limits.tiers.pro.recall_bytes: 1KiB is less "+
