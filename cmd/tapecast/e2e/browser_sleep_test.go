@@ -16,7 +16,7 @@ import (
 const sleepConfig = `
 server: {listen: "127.0.0.1:0", ping_every: 500ms}
 auth: {secret: SECRET, leeway: 0s}
-classes: {kept: {keep: true, retain: {age: 2s}}}
+classes: {kept: {keep: true, retain: {age: 1m}}}
 rooms:
   - {match: ticks, class: kept}
 auto_join: []

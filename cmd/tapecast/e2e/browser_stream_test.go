@@ -15,7 +15,7 @@ import (
 
 const blockedConfig = `
 server: {listen: "127.0.0.1:0", ping_every: 500ms}
-classes: {kept: {keep: true, retain: {age: 2s}}, market: {conflate: true, snapshot: true}}
+classes: {kept: {keep: true, retain: {age: 1m}}, market: {conflate: true, snapshot: true}}
 rooms:
   - {match: ticks, class: kept}
   - {match: prices, class: market}
