@@ -46,6 +46,7 @@ type link struct {
 	opened   time.Time       // zero: not let in
 	short    int             // connections in turn that were lost soon after they were let in
 	silent   int             // turns in which nothing came
+	within   time.Duration   // how long an answer to a ping, and each part of what comes before it, may take
 	after    time.Duration   // the least wait, as the gateway asked for it
 	renewing bool
 	odd      bool // a frame of this connection was none of the protocol's
@@ -154,10 +155,11 @@ func (t *Tape) dial() {
 // hear takes a frame, or the fault of one that cannot be read.
 func (t *Tape) hear(m *frame, err error) {
 	l := &t.link
-	if l.silent >= probing {
-		t.watch()
+	if l.silent < probing {
+		l.silent = 0
+	} else { // it may have come before the sleep: only the answer is one, which may be behind much
+		t.await()
 	}
-	l.silent = 0
 	if err == nil {
 		err = t.take(m)
 	}

@@ -31,21 +31,25 @@ func (t *Tape) late() time.Duration {
 	return max(now.Sub(due), now.Round(0).Sub(due.Round(0)))
 }
 
-// probe asks for an answer. Anything that comes is one.
+// probe asks for an answer. What was under way from a connection that is dead by now is none.
 func (t *Tape) probe(within time.Duration) {
 	l := &t.link
 	if l.silent >= probing {
 		return
 	}
-	l.silent = probing
-	t.request("ping", nil, func(json.RawMessage, *Error) {})
-	t.in(within, func() {
-		if l.silent > 0 {
-			t.lost(1006, "silent")
-		} else {
-			t.watch()
+	l.silent, l.within = probing, within
+	t.await()
+	t.request("ping", nil, func(_ json.RawMessage, err *Error) {
+		if err != nil && err.Code == 1006 { // the gateway has not answered
+			return
 		}
+		l.silent = 0
+		t.watch()
 	})
+}
+
+func (t *Tape) await() {
+	t.in(t.link.within, func() { t.lost(1006, "silent") })
 }
 
 // wake says that the network or the application is back. A timer may be late, and a connection dead.

@@ -38,6 +38,7 @@ export abstract class Link extends Emitter {
   private _opened?: number;
   private _short = 0; // connections in turn that were lost soon after they were let in
   private _silent = 0;
+  private _within = 0; // how long an answer, and each part of what comes before it, may take
   private _after = 0; // the least wait, as the gateway asked for it
   private _renewing = false;
   private _id = 0;
@@ -189,8 +190,8 @@ export abstract class Link extends Emitter {
   }
 
   private _hear(text: any, token?: string): void {
-    if (this._silent >= PROBING) this._watch();
-    this._silent = 0;
+    if (this._silent < PROBING) this._silent = 0;
+    else this._await(); // it may have come before the sleep: only the answer is one, which may be behind much
     try {
       if (typeof text !== "string") throw new Error("it is binary");
       this._take(JSON.parse(text), token);
@@ -272,12 +273,21 @@ export abstract class Link extends Emitter {
     });
   }
 
-  /** Asks for an answer. Anything that comes is one. */
+  /** Asks for an answer. What was under way from a connection that is dead by now is none. */
   private _probe(within: number): void {
     if (this._silent >= PROBING) return;
     this._silent = PROBING;
-    this._request("ping", undefined, () => {});
-    this._in(within, () => (this._silent ? this._lost(1006, "silent") : this._watch()));
+    this._within = within;
+    this._await();
+    this._request("ping", undefined, (_, error) => {
+      if (error?.code === 1006) return; // the gateway has not answered
+      this._silent = 0;
+      this._watch();
+    });
+  }
+
+  private _await(): void {
+    this._in(this._within, () => this._lost(1006, "silent"));
   }
 
   /** The network or the page is back. A timer may be late, and a connection dead. */
