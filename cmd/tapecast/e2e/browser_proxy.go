@@ -37,7 +37,7 @@ const (
 	notCut cutHow = iota
 	cutClose
 	cutReset
-	cutSilent // nothing goes through any more, and neither end is told
+	cutSilent // nothing goes through any more, and neither end is told, also when the other one gives up
 )
 
 func newCutProxy(t testing.TB, to string) *cutProxy {
@@ -131,12 +131,15 @@ func (l *link) cut(how cutHow) {
 	}
 }
 
+func (l *link) cutAs() cutHow {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.how
+}
+
 func (l *link) end() {
 	l.ends.Do(func() {
-		l.mu.Lock()
-		reset := l.how == cutReset
-		l.mu.Unlock()
-		if c, ok := l.client.(*net.TCPConn); ok && reset {
+		if c, ok := l.client.(*net.TCPConn); ok && l.cutAs() == cutReset {
 			_ = c.SetLinger(0)
 		}
 		l.client.Close()
@@ -146,16 +149,20 @@ func (l *link) end() {
 
 // pump carries bytes one way until the link is cut or an end closes.
 func (l *link) pump(to, from net.Conn) {
-	defer l.end()
+	defer func() {
+		if from == l.server && l.cutAs() == cutSilent {
+			from.Close()
+			return // the client is not told: its own end ends the link
+		}
+		l.end()
+	}()
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
 		}
-		l.mu.Lock()
-		how := l.how
-		l.mu.Unlock()
+		how := l.cutAs()
 		if how == notCut {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
