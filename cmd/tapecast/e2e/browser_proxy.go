@@ -14,12 +14,12 @@ import (
 type cutProxy struct {
 	addr string // where the client connects
 	to   string
-	// refuses refuses each upgrade, as proxies do that know no WebSocket. It is set before clients come.
-	refuses bool
 
-	mu    sync.Mutex
-	last  *link // the newest connection
-	links int   // how many there were
+	mu sync.Mutex
+	// refuses refuses each upgrade, as proxies do that know no WebSocket.
+	refuses bool
+	last    *link // the newest connection
+	links   int   // how many there were
 }
 
 // link is a connection through a cutProxy.
@@ -67,10 +67,10 @@ func newCutProxy(t testing.TB, to string) *cutProxy {
 
 func (x *cutProxy) serve(client net.Conn) {
 	x.mu.Lock()
-	to := x.to
+	to, refuses := x.to, x.refuses
 	x.mu.Unlock()
 	head, refused := []byte(nil), false
-	if x.refuses {
+	if refuses {
 		if head, refused = refuseUpgrade(client); refused {
 			return
 		}
@@ -99,6 +99,13 @@ func refuseUpgrade(client net.Conn) (head []byte, refused bool) {
 	_, _ = io.WriteString(client, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	client.Close()
 	return nil, true
+}
+
+// refuse makes it refuse upgrades from now on.
+func (x *cutProxy) refuse() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.refuses = true
 }
 
 // moveTo sends later connections to another server.

@@ -67,7 +67,7 @@ func TestTradesAtClients(t *testing.T) {
 	if n := x.nodes[0].metric("tapecast_streams_total"); n < float64(x.blocked) {
 		t.Errorf("%v streams were read", n)
 	}
-	if x.cuts < len(x.proxies) || x.opens < 2*len(x.proxies) {
+	if x.cuts < len(x.proxies) || x.opens < 3*len(x.proxies)/2 {
 		t.Error("this shows little")
 	}
 }
@@ -218,7 +218,7 @@ func (x *applications) inNode(flags []string, clients int) {
 	for range clients {
 		url, token := x.proxy()
 		if blocked := len(x.proxies)%x.blockedOf == 0; blocked {
-			x.proxies[len(x.proxies)-1].refuses = true
+			x.proxies[len(x.proxies)-1].refuse()
 			x.blocked++
 		}
 		begins = append(begins, begin{url, token, cutsPartitions})
