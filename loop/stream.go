@@ -16,7 +16,7 @@ import (
 // is discarded, and its handler's Message is never called. What waits in its outbox is made into
 // events when it is put there, and frames of its rooms are when they are sent.
 
-// streaming says whether and how a connection reads events.
+// streaming is the way in which a connection reads events, if it does.
 type streaming uint8
 
 const (

@@ -59,7 +59,7 @@ func testCoded(t *testing.T, how Coding) {
 	}
 }
 
-// coding is a room with two tapes, and members of which some take frames of the second.
+// coding is a room with two tapes. Some of its members take frames of the second.
 type coding struct {
 	*manual
 	how          Coding

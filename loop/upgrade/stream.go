@@ -62,8 +62,8 @@ func (a *asked) stream(site *Site) (*streamed, refusal) {
 	return s, refusal{}
 }
 
-// origin returns the value of Access-Control-Allow-Origin; "": the page must not read the answer, or
-// there is no page.
+// origin returns the value of Access-Control-Allow-Origin. It is empty if the page must not read the
+// answer, or if no page asks.
 func (a *asked) origin(site *Site) string {
 	origin := field(a.lines, "Origin")
 	switch {

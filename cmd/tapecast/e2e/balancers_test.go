@@ -71,17 +71,9 @@ ingest: {market: false}
 // page's own ports and limits take. It returns where it listens.
 func startBalancer(t *testing.T, g *gateway, name, code string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket, addr := passedSocket(t)
 	defer socket.Close()
-	addr, dir := ln.Addr().String(), t.TempDir()
+	dir := t.TempDir()
 	certFile, keyFile, _ := certificate(t)
 	var pem []byte // HAProxy has both in one file
 	for _, file := range []string{certFile, keyFile} {

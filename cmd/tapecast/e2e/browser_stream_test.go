@@ -28,8 +28,8 @@ ingest:
     - {topic: deals, rooms: ["deals:{@key}"], type: t}
 `
 
-// refusing is a haproxy before two gateways, of which the second one is for when the first is gone. It
-// lets no upgrade through.
+// refusing configures a haproxy before two gateways. It uses the second one when the first is gone, and
+// refuses upgrades.
 const refusing = `
 global
   maxconn 100
@@ -129,18 +129,24 @@ func (b *blocked) await(what string, ok func(blockedReport) bool) {
 	}
 }
 
-// haproxy starts the proxy, and returns its address.
-func haproxy(t *testing.T, one, two *gateway) string {
+// passedSocket returns a listening socket for a program to inherit, and its address. The kernel chooses the port.
+func passedSocket(t *testing.T) (socket *os.File, addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
+	if socket, err = ln.(*net.TCPListener).File(); err != nil {
 		t.Fatal(err)
 	}
+	return socket, ln.Addr().String()
+}
+
+// haproxy starts the proxy, and returns its address.
+func haproxy(t *testing.T, one, two *gateway) string {
+	t.Helper()
+	socket, addr := passedSocket(t)
 	defer socket.Close()
 	file := written(t, "haproxy.cfg", fmt.Sprintf(refusing, one.public, two.public))
 	cmd := exec.Command("haproxy", "-db", "-f", file)
@@ -158,7 +164,7 @@ func haproxy(t *testing.T, one, two *gateway) string {
 			t.Logf("haproxy said: %s", said.String())
 		}
 	})
-	return ln.Addr().String()
+	return addr
 }
 
 // TestBrowserStream: a page in Chromium behind a haproxy that lets no upgrade through reads events instead.
@@ -169,7 +175,7 @@ func TestBrowserStream(t *testing.T) {
 		t.Skip("make browser runs this: it takes Chromium and haproxy")
 	}
 	if _, err := exec.LookPath("haproxy"); err != nil {
-		t.Skip("browser: there is no haproxy: streams behind it are skipped")
+		t.Skip("make browser installs haproxy, which this takes")
 	}
 	besideOthers(t)
 	k := fakeCluster(t)

@@ -12,18 +12,6 @@ import (
 	"time"
 )
 
-const wakesConfig = `
-server: {listen: "127.0.0.1:0", ping_every: 500ms}
-auth: {secret: SECRET}
-classes: {kept: {keep: true, retain: {age: 1m}}}
-rooms:
-  - {match: ticks, class: kept}
-auto_join: []
-ingest:
-  routes:
-    - {topic: ticks, rooms: [ticks], type: t}
-`
-
 // wakesPage has a clock that is four times as fast, and waits that are the longest. It notes when it woke, when the
 // client gave its connection up, and by how much a connection came before its wait was over.
 const wakesPage = `<!doctype html><title>tapecast</title><script type="module">
@@ -118,7 +106,7 @@ func TestBrowserWakes(t *testing.T) {
 	besideOthers(t)
 	k := fakeCluster(t)
 	k.topic(t, "ticks", 1)
-	conf := config(k, strings.Replace(wakesConfig, "SECRET", fmt.Sprintf("%q", secret), 1))
+	conf := config(k, strings.Replace(sleepConfig, "SECRET", fmt.Sprintf("%q", secret), 1))
 	w := &waker{sleeper: &sleeper{t: t, g: start(t, conf), w: k.producer(t)}}
 	w.cut = newCutProxy(t, w.g.public)
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
